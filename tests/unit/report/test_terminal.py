@@ -1,0 +1,77 @@
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from welltuned.record import Alarm
+from welltuned.report.terminal import comparison_table, run_table
+
+
+def printed(table, width=100, **kwargs):
+    stream = io.StringIO()
+    Console(file=stream, width=width, **kwargs).print(table)
+    return stream.getvalue()
+
+
+def line_of(text, beginning):
+    return next(line for line in text.splitlines() if line.startswith(beginning))
+
+
+def test_rows_say_cost_and_accuracy_with_interval(comparison):
+    line = line_of(printed(comparison_table(comparison)), "lora")
+    assert line.split() == [
+        "lora", "minilm", "148,226", "0.65%", "649", "171", "72.2%", "71.1%", "(69.0", "to", "73.1)",
+    ]  # fmt: skip
+
+
+def test_baselines_and_failures_stand_apart(comparison):
+    text = printed(comparison_table(comparison))
+    lines = text.splitlines()
+    rules = [place for place, line in enumerate(lines) if line.startswith("─")]
+    starts = ("head", "majority", "full  .*bert-large", "full on bert-large failed")
+    places = [next(i for i, line in enumerate(lines) if re.match(start, line)) for start in starts]
+    assert len(rules) == 3
+    assert places[0] < rules[1] < places[1] < rules[2] < places[2] < places[3]
+    assert lines[places[2]].rstrip().endswith("failed")
+    assert "full on bert-large failed: needs about 6.1 GiB" in lines[places[3]]
+
+
+def test_fits_a_hundred_columns_and_cuts_nothing(comparison):
+    for row in comparison.table:
+        row.model, row.trained_parameters = "an-organisation/an-encoder-of-a-long-name", 1_234_567_890
+    text = printed(comparison_table(comparison))
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+
+
+def test_no_escape_codes_without_terminal_or_with_no_color(comparison, monkeypatch):
+    assert "\x1b" not in printed(comparison_table(comparison))
+    monkeypatch.setenv("NO_COLOR", "1")
+    coloured = printed(comparison_table(comparison), force_terminal=True)
+    assert "\x1b[3" not in coloured.replace("\x1b[3m", "")
+
+
+def test_names_are_text_and_cannot_steer_the_terminal(comparison):
+    comparison.table[0].method = "[red]full[/red]\x1b[2J"
+    text = printed(comparison_table(comparison))
+    assert "\x1b" not in text
+    assert "[red]full[/red]" in text.replace("\n", "")
+
+
+def test_missing_parts_read_as_words(comparison):
+    comparison.table[0].test = comparison.table[0].memory_bytes = comparison.table[0].seconds = None
+    assert line_of(printed(comparison_table(comparison)), "full").split()[-1] == "n/a"
+    comparison.table = []
+    assert "Methods compared" in printed(comparison_table(comparison))
+
+
+@pytest.mark.parametrize("width", [100, 60])
+def test_a_run_in_short(runs, width):
+    run = next(run for run in runs.values() if run.spec.method.name == "lora")
+    run.alarms.append(Alarm(kind="x", what="one class only", cause="c", mend="lower the rate"))
+    text = printed(run_table(run), width)
+    assert "148,226 (0.65% of all)" in text
+    assert "648.7 MiB" in text
+    assert "one class only" in text
+    assert max(map(len, text.splitlines())) <= width

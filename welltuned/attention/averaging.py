@@ -1,0 +1,186 @@
+"""Averaging two values: the query q = c (k_a + k_b) over orthonormal keys.
+
+Keys a and b score c, every other key 0 (divide both by sqrt(h) where scores are scaled). So with e = exp(c),
+a and b weigh e / (2 e + n - 2) each, the other n - 2 keys share
+
+    leak(c) = (n - 2) / (2 e + n - 2),
+
+and the output misses the wanted mean by exactly
+
+    out - (v_a + v_b) / 2 = leak(c) (mean of the other values - (v_a + v_b) / 2).
+
+With G the norm of that last bracket, an error of at most eps needs c >= log((n - 2)(G / eps - 1) / 2), times
+sqrt(h) where scores are scaled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from welltuned.attention import drawing, weights
+from welltuned.attention.lookup import Lookup
+from welltuned.attention.result import Result
+from welltuned.errors import UsageError
+
+STRENGTHS = (0.0, 0.5, *(float(c) for c in (1, *range(2, 17, 2), 20, 24, 32, 40, 48, 64, 80, 96, 128)))
+
+
+def leak(strength: float, keys: int, *, scale: float = 1.0) -> float:
+    """Weight on the keys that are not averaged; ``strength`` is c, ``scale`` is sqrt(h) or 1."""
+    return weights.leak(strength / scale, keys - 2, winning=2)
+
+
+def strength_for(eps: float, keys: int, gap: float, *, scale: float = 1.0) -> float:
+    """The least c whose error is at most eps; -inf where any c does.
+
+    Args:
+        eps: the error allowed, 2-norm.
+        keys: n.
+        gap: G, the norm of (mean of the other values - mean of the two).
+        scale: sqrt(h) where scores are divided by it, else 1.
+
+    Raises:
+        UsageError: eps is not above 0.
+    """
+    if not eps > 0:
+        raise UsageError(f"eps is {eps}", why="softmax gives every key some weight", mend="give eps above 0")
+    if keys == 2 or eps >= gap:
+        return -math.inf
+    return scale * math.log((keys - 2) * (gap / eps - 1) / 2)
+
+
+def gap_vector(values: Tensor, a: int, b: int) -> Tensor:
+    """[d] mean of the values other than a and b, less the mean of a and b; zero for two values."""
+    others = torch.ones(len(values), dtype=torch.bool)
+    others[[a, b]] = False
+    wanted = (values[a] + values[b]) / 2
+    return values[others].mean(0) - wanted if bool(others.any()) else torch.zeros_like(wanted)
+
+
+def balanced_query(keys: Tensor, a: int, b: int, strength: float) -> Tensor:
+    """[h] the shortest query that scores c on keys a and b and 0 on all others.
+
+    For orthonormal keys this is c (k_a + k_b). It also serves keys that are only linearly independent, where
+    c (k_a + k_b) would score a and b unequally, and the more so the larger c.
+
+    Raises:
+        UsageError: the keys [n, h] are linearly dependent.
+    """
+    if int(torch.linalg.matrix_rank(keys)) < len(keys):
+        raise UsageError("the keys are linearly dependent", why="their scores cannot be chosen freely")
+    wanted = torch.zeros(len(keys), dtype=keys.dtype)
+    wanted[[a, b]] = strength
+    return torch.mv(torch.linalg.pinv(keys), wanted)
+
+
+@dataclass(frozen=True, eq=False)
+class Averaging(Result):
+    """Errors of averaging two values of random tables, each divided by that table's G.
+
+    Attributes:
+        sizes: [N] numbers of keys.
+        width: h, numbers in a key.
+        strengths: [C] values of c.
+        predicted: [2, N, C] leak(c) without and with the 1/sqrt(h) scale.
+        measured: [2, N, C] ||out - mean of the two|| / G of a real softmax.
+        tolerances: [E] values of eps / G.
+        needed: [2, E, N] strength_for(eps) without and with the scale.
+        seed: of the random tables.
+    """
+
+    sizes: tuple[int, ...]
+    width: int
+    strengths: tuple[float, ...]
+    predicted: Tensor
+    measured: Tensor
+    tolerances: tuple[float, ...]
+    needed: Tensor
+    seed: int
+
+
+def measure(
+    sizes: Sequence[int] = (2, 4, 16, 64),
+    strengths: Sequence[float] = STRENGTHS,
+    tolerances: Sequence[float] = (0.1, 0.01, 0.001),
+    *,
+    width: int = 64,
+    seed: int = 0,
+) -> Averaging:
+    """Predicted and measured errors of q = c (k_a + k_b), with and without the scale.
+
+    Raises:
+        UsageError: fewer than two keys, or more keys than ``width``, which cannot be orthonormal.
+    """
+    if min(sizes) < 2 or max(sizes) > width:
+        raise UsageError(f"sizes must lie between 2 and the width {width}", where="sizes")
+    generator = torch.Generator().manual_seed(seed)
+    tables = [random_table(n, width, generator) for n in sizes]
+    scales = (1.0, math.sqrt(width))
+    predicted = [[[leak(c, n, scale=s) for c in strengths] for n in sizes] for s in scales]
+    measured = [[[relative_error(t, c, scaled=s > 1) for c in strengths] for t in tables] for s in scales]
+    needed = [[[strength_for(e, n, 1.0, scale=s) for n in sizes] for e in tolerances] for s in scales]
+    return Averaging(
+        sizes=tuple(sizes),
+        width=width,
+        strengths=tuple(strengths),
+        predicted=torch.tensor(predicted, dtype=torch.float64),
+        measured=torch.tensor(measured, dtype=torch.float64),
+        tolerances=tuple(tolerances),
+        needed=torch.tensor(needed, dtype=torch.float64),
+        seed=seed,
+    )
+
+
+def random_table(keys: int, width: int, generator: torch.Generator) -> Lookup:
+    """Orthonormal keys [n, h], random values [n, h], and the query k_0 + k_1."""
+    square = torch.randn(width, keys, generator=generator, dtype=torch.float64)
+    rows = torch.linalg.qr(square).Q.T
+    values = torch.randn(keys, width, generator=generator, dtype=torch.float64)
+    return Lookup(rows[0] + rows[1], rows, values)
+
+
+def relative_error(table: Lookup, strength: float, *, scaled: bool = False) -> float:
+    """||out - (v_0 + v_1) / 2|| / G for the query c (k_0 + k_1); not divided where there are two keys."""
+    query = strength * (table.keys[0] + table.keys[1])
+    weight = weights.softmax(weights.scores(query, table.keys, scaled=scaled))
+    away = table.values - (table.values[0] + table.values[1]) / 2  # [n, d], free of cancellation
+    size = float(gap_vector(table.values, 0, 1).norm())
+    return float((weight @ away).norm()) / (size or 1.0)
+
+
+def figure(result: Averaging) -> Figure:
+    """Error by c, one panel without the scale and one with it; c = 1/2 is marked."""
+    drawn, axes = drawing.panels(2, width=5.4, height=4.3)
+    titles = ("scores k.q", f"scores k.q / sqrt({result.width})")
+    for side, (panel, title) in enumerate(zip(axes, titles, strict=True)):
+        _draw(panel, result, side)
+        drawing.label(
+            panel,
+            title=f"Averaging two of n values, {title}:\nclosed form (lines), measured (markers)",
+            x="c in q = c (k_a + k_b)",
+            y="error / distance to the other values' mean",
+        )
+        panel.legend(fontsize=8, loc="upper right")
+    return drawn
+
+
+def _draw(axes: Axes, result: Averaging, side: int) -> None:
+    for i, n in enumerate(result.sizes):
+        if n == 2:
+            continue  # with no other key the error is 0 for every c, which a log scale cannot show
+        look = drawing.style(i)
+        axes.plot(result.strengths, result.predicted[side, i], **{**look, "marker": None})
+        axes.plot(result.strengths, result.measured[side, i], **{**look, "linestyle": ""}, label=f"{n} keys")
+    axes.axvline(0.5, color="0.4", linewidth=1)
+    axes.annotate("c = 1/2", (0.5, 3e-8), (4, 0), textcoords="offset points", fontsize=9, color="0.3")
+    axes.set_yscale("log")
+    scale = 1 if side == 0 else result.width**0.5
+    axes.set_xlim(-scale / 2, 17 * scale)
+    axes.set_ylim(1e-8, 2)

@@ -1,0 +1,225 @@
+"""Examples -> batches: pairs encoded by the tokenizer's own template, lengths bucketed, order seeded.
+
+Shapes (the letters of :mod:`welltuned.shapes`)::
+
+    Batch.ids     [B, T] int64   token ids, padded on the right
+    Batch.mask    [B, T] int64   1 for tokens, 0 for padding
+    Batch.types   [B, T] int64   segment ids, for families that have them; else None
+    Batch.labels  [B]    int64   class indices; None where they are sealed
+    Batch.rows    [B]    int64   indices into the split
+    Batch.features [B, d] float  pooled representations, where the encoder below the head was run before
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from welltuned.data.dataset import Split
+from welltuned.record import Truncation
+
+Ints = NDArray[np.int64]
+CHUNK = 1000
+POOL_BATCHES = 50
+PAD_MULTIPLE = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows ready for an encoder; shapes in the module's legend."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor | None
+    labels: Tensor | None
+    rows: Tensor
+    features: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.rows.shape[0]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        moved = {
+            name: value.to(device, non_blocking=True)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class TokenizedSplit:
+    """N rows as token ids, ragged: row i is ``ids[offsets[i]:offsets[i + 1]]``.
+
+    Attributes:
+        ids, types: [sum of lengths] int32 and uint8.
+        offsets: [N + 1] int64.
+        labels: [N] int64, or None while sealed.
+        pad: the padding token's id.
+        has_types: whether the model takes segment ids.
+        truncation: how many rows lost tokens.
+        cut: [N] whether the row lost tokens.
+        features: [N, d] pooled representations once computed; then no token reaches the encoder.
+    """
+
+    ids: NDArray[np.int32]
+    types: NDArray[np.uint8]
+    offsets: Ints
+    labels: Ints | None
+    pad: int
+    has_types: bool
+    truncation: Truncation
+    cut: NDArray[np.bool_] = field(repr=False)
+    features: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        """[N] tokens of each row."""
+        return np.diff(self.offsets)
+
+    def batch(self, rows: Ints) -> Batch:
+        """Collate these rows, padded to the longest of them (a multiple of 8)."""
+        index = torch.from_numpy(rows)
+        labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
+        if self.features is not None:
+            none = torch.empty(len(rows), 0, dtype=torch.int64)
+            return Batch(none, none, None, labels, index, self.features[index])
+        longest = int(self.lengths[rows].max())
+        width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
+        ids = np.full((len(rows), width), self.pad, np.int64)
+        mask = np.zeros((len(rows), width), np.int64)
+        types = np.zeros((len(rows), width), np.int64)
+        for at, row in enumerate(rows):
+            start, end = self.offsets[row], self.offsets[row + 1]
+            ids[at, : end - start] = self.ids[start:end]
+            types[at, : end - start] = self.types[start:end]
+            mask[at, : end - start] = 1
+        return Batch(
+            torch.from_numpy(ids),
+            torch.from_numpy(mask),
+            torch.from_numpy(types) if self.has_types else None,
+            labels,
+            index,
+        )
+
+    def take(self, rows: Ints) -> TokenizedSplit:
+        """These rows alone, in this order."""
+        pieces = [np.arange(self.offsets[row], self.offsets[row + 1]) for row in rows]
+        where = np.concatenate(pieces)
+        return replace(
+            self,
+            ids=self.ids[where],
+            types=self.types[where],
+            offsets=np.concatenate([[0], np.cumsum(self.lengths[rows])]),
+            labels=None if self.labels is None else self.labels[rows],
+            cut=self.cut[rows],
+            truncation=Truncation(rows=len(rows), cut=int(self.cut[rows].sum())),
+            features=None if self.features is None else self.features[torch.from_numpy(rows)],
+        )
+
+
+def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
+    """Encode every row with the tokenizer's own pair template, first text first, only the second one cut.
+
+    A first text that would fill more than half of ``max_length`` by itself is cut to that half beforehand, at a
+    token's edge, so that some of the second always remains; such rows are counted apart.
+
+    Args:
+        split: N rows.
+        tokenizer: a fast Hugging Face tokenizer.
+        max_length: tokens a row at most, special tokens included.
+    """
+    texts, questions_cut = list(split.text), 0
+    if split.pair is not None:
+        texts, questions_cut = _shorten(texts, tokenizer, max_length // 2)
+    ids: list[NDArray[np.int32]] = []
+    types: list[NDArray[np.uint8]] = []
+    cut = np.zeros(len(split), np.bool_)
+    for start in range(0, len(split), CHUNK):
+        stop = min(start + CHUNK, len(split))
+        pairs = None if split.pair is None else list(split.pair[start:stop])
+        encoded = tokenizer(
+            texts[start:stop],
+            pairs,
+            truncation="only_second" if pairs is not None else "longest_first",
+            max_length=max_length,
+            return_overflowing_tokens=True,
+            return_token_type_ids=True,
+        )
+        source = np.asarray(encoded["overflow_to_sample_mapping"])
+        first = np.unique(source, return_index=True)[1]
+        ids.extend(np.asarray(encoded["input_ids"][i], np.int32) for i in first)
+        types.extend(np.asarray(encoded["token_type_ids"][i], np.uint8) for i in first)
+        cut[start:stop] = np.bincount(source, minlength=stop - start) > 1
+    return TokenizedSplit(
+        ids=np.concatenate(ids),
+        types=np.concatenate(types),
+        offsets=np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(np.int64),
+        labels=split.label,
+        pad=int(tokenizer.pad_token_id),
+        has_types="token_type_ids" in tokenizer.model_input_names,
+        truncation=Truncation(rows=len(split), cut=int(cut.sum()), questions_cut=questions_cut),
+        cut=cut,
+    )
+
+
+def _shorten(texts: list[str], tokenizer: Any, limit: int) -> tuple[list[str], int]:
+    """Cut texts of more than ``limit`` tokens behind their token number ``limit``."""
+    long = [i for i, text in enumerate(texts) if len(text) > limit]
+    if not long:
+        return texts, 0
+    encoded = tokenizer(
+        [texts[i] for i in long], add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
+    shortened, count = list(texts), 0
+    for row, offsets in zip(long, encoded["offset_mapping"], strict=True):
+        if len(offsets) > limit:
+            shortened[row] = texts[row][: offsets[limit - 1][1]]
+            count += 1
+    return shortened, count
+
+
+def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int) -> list[Ints]:
+    """The row indices of one epoch's batches: shuffled, in buckets of like length, shuffled again.
+
+    Rows are shuffled; pools of fifty batches are sorted by length and cut into batches; the batches are
+    shuffled. Each epoch visits each row once, in an order that is a function of (lengths, batch_size, seed,
+    epoch) alone.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(split))
+    if split.features is not None:
+        return _chunks(order, batch_size)
+    lengths = split.lengths
+    pool = POOL_BATCHES * batch_size
+    batches = [
+        chunk
+        for start in range(0, len(order), pool)
+        for chunk in _chunks(_by_length(order[start : start + pool], lengths), batch_size)
+    ]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def sorted_batches(split: TokenizedSplit, batch_size: int) -> Iterator[Batch]:
+    """Every row once, longest first, so that padding is least and memory peaks at once."""
+    order = np.argsort(-split.lengths, kind="stable")
+    for rows in _chunks(order, batch_size):
+        yield split.batch(rows)
+
+
+def _by_length(rows: Ints, lengths: Ints) -> Ints:
+    return rows[np.argsort(lengths[rows], kind="stable")]
+
+
+def _chunks(rows: Ints, size: int) -> list[Ints]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

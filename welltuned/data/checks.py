@@ -1,0 +1,293 @@
+"""Checks of what was read: overlap between splits, repeated and contradicting rows, class balance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from welltuned.data.dataset import Dataset, Split
+from welltuned.data.splits import normalise
+
+Unit = Literal["row", "passage"]
+
+Matcher = Callable[[Sequence[str]], Sequence[Hashable]]
+"""[N] texts to [N] keys; texts with equal keys count as the same.
+
+It sees all texts of both splits at once, so that a key may also be the cluster a text falls into.
+"""
+
+
+def exact(texts: Sequence[str]) -> Sequence[Hashable]:
+    """Texts are the same where every character is."""
+    return texts
+
+
+def normalised(texts: Sequence[str]) -> Sequence[Hashable]:
+    """Texts are the same but for case, Unicode compatibility form (NFKC) and white space."""
+    return [normalise(text) for text in texts]
+
+
+MATCHERS: Mapping[str, Matcher] = {"exact": exact, "normalised": normalised}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One text in common: how it begins, and the first place in either split."""
+
+    text: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two splits have in common.
+
+    Attributes:
+        left, right: names of the splits.
+        unit: "row" compares both texts of a row together, "passage" the second text alone (the only
+            text where rows have one).
+        match: name of the matcher.
+        supplied: whether the splits are those supplied, rather than those after cutting.
+        distinct: number of different keys in common.
+        left_rows, right_rows: rows of either split whose key is in common.
+        examples: up to three.
+    """
+
+    left: str
+    right: str
+    unit: Unit
+    match: str
+    supplied: bool
+    distinct: int
+    left_rows: int
+    right_rows: int
+    examples: tuple[Example, ...] = ()
+
+
+def overlaps(dataset: Dataset, matchers: Mapping[str, Matcher] = MATCHERS) -> list[Overlap]:
+    """Overlap between every two splits, after cutting and as supplied, for rows and passages.
+
+    Pairs without anything in common are listed too, with zeros. Where rows have one text only, rows and
+    passages are the same and listed once, as rows.
+    """
+    after = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
+    return [
+        *_overlaps(after, matchers, supplied=False),
+        *_overlaps(dataset.supplied, matchers, supplied=True),
+    ]
+
+
+def _overlaps(
+    splits: Mapping[str, Split], matchers: Mapping[str, Matcher], *, supplied: bool
+) -> Iterator[Overlap]:
+    for (left, a), (right, b) in combinations(splits.items(), 2):
+        units: tuple[Unit, ...] = ("row",) if a.pair is None else ("row", "passage")
+        for unit in units:
+            for name, matcher in matchers.items():
+                yield _overlap((left, a), (right, b), unit, (name, matcher), supplied)
+
+
+def _overlap(
+    left: tuple[str, Split], right: tuple[str, Split], unit: Unit, matcher: tuple[str, Matcher], supplied: bool
+) -> Overlap:
+    a, b = left[1], right[1]
+    keys = _keys([a, b], unit, matcher[1])
+    here, there = keys[: len(a)], keys[len(a) :]
+    common = set(here) & set(there)
+    shown = [key for key in dict.fromkeys(here) if key in common][:3]
+    return Overlap(
+        left=left[0],
+        right=right[0],
+        unit=unit,
+        match=matcher[0],
+        supplied=supplied,
+        distinct=len(common),
+        left_rows=sum(key in common for key in here),
+        right_rows=sum(key in common for key in there),
+        examples=tuple(_example(a, here.index(key), b, there.index(key), unit) for key in shown),
+    )
+
+
+def _keys(splits: Sequence[Split], unit: Unit, matcher: Matcher) -> list[Hashable]:
+    if unit == "passage" or splits[0].pair is None:
+        return list(matcher([rows.group(i) for rows in splits for i in range(len(rows))]))
+    texts = matcher([text for rows in splits for text in rows.text])
+    pairs = matcher([pair for rows in splits for pair in rows.pair or ()])
+    return list(zip(texts, pairs, strict=True))
+
+
+def _example(a: Split, i: int, b: Split, j: int, unit: Unit) -> Example:
+    text = a.group(i) if unit == "passage" else a.text[i]
+    return Example(shorten(text), a.origin[i], b.origin[j])
+
+
+def shorten(text: str, width: int = 80) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text[: 4 * width].split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def supplied_notes(supplied: Mapping[str, Split]) -> list[str]:
+    """A sentence for every two supplied splits that share passages, character by character."""
+    notes = []
+    for found in _overlaps(supplied, {"exact": exact}, supplied=True):
+        if found.distinct and (found.unit == "passage" or supplied[found.left].pair is None):
+            what = "passages stand" if found.unit == "passage" else "texts stand"
+            notes.append(
+                f"{found.distinct:,} {what} both in {found.left} and in {found.right} as supplied "
+                f"({found.left_rows:,} and {found.right_rows:,} rows)"
+            )
+    return notes
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How many rows of one split each class has.
+
+    Attributes:
+        split: name of the split.
+        counts: class name to rows, in class order.
+    """
+
+    split: str
+    counts: dict[str, int]
+
+    @property
+    def majority(self) -> tuple[str, float]:
+        """The most frequent class, and its share of the rows."""
+        name = max(self.counts, key=self.counts.__getitem__)
+        return name, self.counts[name] / max(1, sum(self.counts.values()))
+
+
+def class_balance(dataset: Dataset) -> list[Balance]:
+    """Rows of each class in train and dev; the test labels are sealed."""
+    found = []
+    for name, rows in (("train", dataset.train), ("dev", dataset.dev)):
+        if rows.label is not None:
+            counts = np.bincount(rows.label, minlength=len(dataset.labels)).tolist()
+            found.append(Balance(name, dict(zip(dataset.labels, counts, strict=True))))
+    return found
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """One text, or pair of texts, that stands in several rows of one split.
+
+    Attributes:
+        text: how the first text begins.
+        origin: places of the rows.
+        labels: class names of the rows, in the same order; empty where they are sealed.
+    """
+
+    text: str
+    origin: tuple[str, ...]
+    labels: tuple[str, ...]
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the rows have different labels."""
+        return len(set(self.labels)) > 1
+
+
+def repetitions(rows: Split, labels: Sequence[str], matcher: Matcher = normalised) -> list[Repetition]:
+    """Rows of one split that repeat each other, contradicting or not."""
+    groups: dict[Hashable, list[int]] = {}
+    for i, key in enumerate(_keys([rows], "row", matcher)):
+        groups.setdefault(key, []).append(i)
+    return [
+        Repetition(
+            text=shorten(rows.text[members[0]]),
+            origin=tuple(rows.origin[i] for i in members),
+            labels=() if rows.label is None else tuple(labels[rows.label[i]] for i in members),
+        )
+        for members in groups.values()
+        if len(members) > 1
+    ]
+
+
+def contradictions(dataset: Dataset, matcher: Matcher = normalised) -> list[Repetition]:
+    """Rows of train that are the same but for their labels: no model can fit them all."""
+    return [found for found in repetitions(dataset.train, dataset.labels, matcher) if found.contradicts]
+
+
+def empty_texts(rows: Split) -> list[str]:
+    """Places of rows with a text of nothing but white space."""
+    pairs = rows.pair or ("x",) * len(rows)
+    return [
+        place
+        for text, pair, place in zip(rows.text, pairs, rows.origin, strict=True)
+        if not text.strip() or not pair.strip()
+    ]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth knowing before training.
+
+    Attributes:
+        level: "warning" where results may mislead, "info" otherwise.
+        what: one sentence.
+        where: a first place.
+    """
+
+    level: Literal["warning", "info"]
+    what: str
+    where: str | None = None
+
+
+def findings(dataset: Dataset) -> list[Finding]:
+    """Everything the checks find, as sentences; empty where there is nothing to say."""
+    return [
+        *_overlap_findings(dataset),
+        *_repetition_findings(dataset),
+        *_balance_findings(dataset),
+        *_text_findings(dataset),
+    ]
+
+
+def _overlap_findings(dataset: Dataset) -> Iterator[Finding]:
+    seen = set()
+    for found in overlaps(dataset):
+        # What the looser matcher or the splits as supplied only repeat is said once.
+        figures = (found.left, found.right, found.unit, found.distinct, found.left_rows, found.right_rows)
+        if found.distinct and figures not in seen:
+            seen.add(figures)
+            state = "as supplied" if found.supplied else "after cutting"
+            what = (
+                f"{found.distinct:,} {found.unit}s ({found.match}) stand both in {found.left} and in "
+                f"{found.right} {state}: {found.left_rows:,} and {found.right_rows:,} rows"
+            )
+            yield Finding("info" if found.supplied else "warning", what, found.examples[0].right)
+
+
+def _repetition_findings(dataset: Dataset) -> Iterator[Finding]:
+    repeated = repetitions(dataset.train, dataset.labels)
+    against = [found for found in repeated if found.contradicts]
+    if against:
+        what = f"{len(against):,} texts stand in train with different labels, such as {against[0].text!r}"
+        yield Finding("warning", what, against[0].origin[0])
+    if same := [found for found in repeated if not found.contradicts]:
+        extra = sum(len(found.origin) - 1 for found in same)
+        yield Finding("info", f"{extra:,} rows of train repeat another row", same[0].origin[1])
+
+
+def _balance_findings(dataset: Dataset) -> Iterator[Finding]:
+    for balance in class_balance(dataset):
+        name, share = balance.majority
+        if share > 0.9:
+            yield Finding("warning", f"{share:.1%} of the {balance.split} rows have the label {name!r}")
+        if absent := [label for label, count in balance.counts.items() if not count]:
+            yield Finding("warning", f"no {balance.split} row has the label {', '.join(map(repr, absent[:5]))}")
+
+
+def _text_findings(dataset: Dataset) -> Iterator[Finding]:
+    for name, rows in (("train", dataset.train), ("dev", dataset.dev), ("test", dataset.test)):
+        if empty := empty_texts(rows):
+            yield Finding("warning", f"{len(empty):,} rows of {name} have an empty text", empty[0])
+        if rows.pair is not None and len(set(rows.pair)) == 1 < len(rows):
+            yield Finding("warning", f"every row of {name} has the same second text", rows.origin[0])

@@ -1,0 +1,183 @@
+"""An encoder, its pooling and its head, behind named access points.
+
+A method never names a model. It asks the encoder for ``backbone``, ``blocks``, ``words``, ``head``, and may set
+``prompt``: vectors that stand before a row's own embeddings. How each family calls these parts is known to
+:mod:`welltuned.shapes` alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from welltuned.batches import Batch
+from welltuned.errors import UsageError
+from welltuned.shapes import Shape
+
+
+class LinearHead(nn.Module):
+    """One linear layer over a pooled representation: the same head for every method and model.
+
+    logits = W pool(H) + b, with pool the mean over a row's own tokens ("mean") or the first token ("first").
+    """
+
+    def __init__(self, hidden: int, classes: int, pooling: str) -> None:
+        super().__init__()
+        self.pooling = pooling
+        self.classifier = nn.Linear(hidden, classes)
+        nn.init.normal_(self.classifier.weight, std=0.02)
+        nn.init.zeros_(self.classifier.bias)
+
+    def pool(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, d] hidden states and their [B, T] mask -> [B, d] float32."""
+        if self.pooling == "first":
+            return hidden[:, 0].float()
+        weights = mask.float() / mask.sum(dim=1, keepdim=True)
+        return (weights.unsqueeze(1) @ hidden.float()).squeeze(1)
+
+    def classify(self, features: Tensor) -> Tensor:
+        """[B, d] pooled representations -> [B, C] logits."""
+        return cast(Tensor, self.classifier(features))
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, d] hidden states -> [B, C] float32 logits, never in reduced precision."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.classify(self.pool(hidden, mask))
+
+
+class HiddenStates(nn.Module):
+    """Stands where a stock classifier has its backbone and hands on hidden states computed elsewhere."""
+
+    def __init__(self, pooler: nn.Module | None) -> None:
+        super().__init__()
+        self.pooler = pooler
+
+    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> BaseModelOutputWithPooling:
+        """``inputs_embeds`` [B, T, d] are taken for the last hidden states."""
+        pooled = None if self.pooler is None else self.pooler(inputs_embeds)
+        return BaseModelOutputWithPooling(last_hidden_state=inputs_embeds, pooler_output=pooled)
+
+
+class NativeHead(nn.Module):
+    """A model's own classification head: the stock classifier with its backbone taken out.
+
+    The stock class's own forward runs on our hidden states, so its pooling, dropout and activation are its own.
+    """
+
+    def __init__(self, stock: PreTrainedModel, pooler: nn.Module | None) -> None:
+        super().__init__()
+        setattr(stock, stock.base_model_prefix, HiddenStates(pooler))
+        self.stock = stock
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """[B, T, d] hidden states and [B, T] mask -> [B, C] float32 logits."""
+        return cast(Tensor, self.stock(inputs_embeds=hidden, attention_mask=mask).logits).float()
+
+    def reunited(self, backbone: PreTrainedModel) -> PreTrainedModel:
+        """A stock classifier of these very tensors, backbone and pooler back in their places."""
+        stub = getattr(self.stock, self.stock.base_model_prefix)
+        if stub.pooler is not None:
+            backbone.add_module("pooler", stub.pooler)
+        setattr(self.stock, self.stock.base_model_prefix, backbone)
+        return self.stock
+
+
+def native_parts(stock: PreTrainedModel) -> tuple[PreTrainedModel, NativeHead]:
+    """Take a stock sequence classifier apart into its backbone and its head (pooler included)."""
+    backbone = cast(PreTrainedModel, getattr(stock, stock.base_model_prefix))
+    pooler = getattr(backbone, "pooler", None)
+    if pooler is not None:
+        backbone.add_module("pooler", None)
+    return backbone, NativeHead(stock, pooler)
+
+
+class Encoder(nn.Module):
+    """A pretrained backbone with a classification head.
+
+    Attributes:
+        backbone: the stock model without its head.
+        head: :class:`LinearHead` or :class:`NativeHead`.
+        shape: dimensions of both.
+        prompt: a module that returns [l, e] vectors to stand before each row's embeddings, or None.
+        frontier: blocks below this index are a constant function of the input: they run without dropout and
+            without gradient. 0 for none, ``shape.layers`` for the whole backbone.
+    """
+
+    def __init__(self, backbone: PreTrainedModel, head: LinearHead | NativeHead, shape: Shape) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.shape = shape
+        self.prompt: nn.Module | None = None
+        self.frontier = 0
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The L transformer blocks, lowest first."""
+        return cast(nn.ModuleList, self.backbone.get_submodule(self.shape.blocks))
+
+    @property
+    def words(self) -> nn.Embedding:
+        """The word embeddings [V, e]."""
+        return cast(nn.Embedding, self.backbone.get_input_embeddings())
+
+    @property
+    def prompt_length(self) -> int:
+        """l, the positions that the prompt takes up in front of each row."""
+        return 0 if self.prompt is None else int(self.prompt().shape[0])
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Training mode above the frontier, evaluation mode below it."""
+        super().train(mode)
+        if mode and self.frontier >= self.shape.layers:
+            self.backbone.eval()
+        elif mode and self.frontier:
+            self.backbone.eval()
+            for block in self.blocks[self.frontier :]:
+                block.train()
+        return self
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Last hidden states [B, T, d] of a row's own tokens; the prompt's positions are left out."""
+        options: dict[str, Any] = {}
+        if self.prompt is None:
+            if batch.types is not None:
+                options["token_type_ids"] = batch.types
+            output = self.backbone(input_ids=batch.ids, attention_mask=batch.mask, **options)
+            return cast(Tensor, output.last_hidden_state)
+        prompt = self.prompt()  # [l, e]
+        length = prompt.shape[0]
+        embeddings = torch.cat([prompt.expand(len(batch), -1, -1), self.words(batch.ids)], dim=1)  # [B, l + T, e]
+        mask = nn.functional.pad(batch.mask, (length, 0), value=1)
+        if batch.types is not None:
+            options["token_type_ids"] = nn.functional.pad(batch.types, (length, 0), value=0)
+        output = self.backbone(inputs_embeds=embeddings, attention_mask=mask, **options)
+        return cast(Tensor, output.last_hidden_state)[:, length:]
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits [B, C], float32."""
+        if batch.features is not None:
+            return cast(LinearHead, self.head).classify(batch.features)
+        below_is_constant = self.frontier >= self.shape.layers
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not below_is_constant):
+            hidden = self.hidden(batch)
+        return cast(Tensor, self.head(hidden, batch.mask))
+
+    def require_positions(self, max_length: int) -> None:
+        """Refuse rows that are longer than the positions this encoder was trained with.
+
+        Raises:
+            UsageError: prompt and row together exceed ``shape.positions``.
+        """
+        if self.prompt_length + max_length > self.shape.positions:
+            room = self.shape.positions - self.prompt_length
+            before = f" behind a prompt of {self.prompt_length}" if self.prompt_length else ""
+            raise UsageError(
+                f"rows of {max_length} tokens{before} exceed this encoder's {self.shape.positions} positions",
+                where="--max-length",
+                mend=f"use --max-length {room} or less" if room >= 8 else "use a shorter prompt",
+            )

@@ -1,0 +1,77 @@
+"""Arithmetic for the machine at hand: device, precision, and faster forms of the same mathematics.
+
+``--engine plain`` leaves Transformers as it is. ``fast`` changes, on a CPU, how attention and dropout are computed
+and how memory is kept, through public extension points only; the mathematics stays the same (dropout's rate is
+rounded to a 256th).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from welltuned.encoders import Encoder
+from welltuned.engine.allocator import keep_memory
+from welltuned.engine.attention import use_explicit_attention
+from welltuned.engine.dropout import seed_dropout, use_byte_dropout
+from welltuned.errors import UsageError
+from welltuned.spec import ComputeSpec
+
+__all__ = ["Compute", "prepare", "resolve", "seed_everything"]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A resolved :class:`~welltuned.spec.ComputeSpec`: nothing is left to ``auto``."""
+
+    device: torch.device
+    precision: str
+    engine: str
+
+    @contextlib.contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """Matrix products in bf16 where chosen; master weights and reductions stay fp32."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
+            yield
+
+
+def resolve(spec: ComputeSpec) -> Compute:
+    """Choose the device and precision that this machine is good at.
+
+    Raises:
+        UsageError: cuda is asked for and there is none.
+    """
+    cuda = torch.cuda.is_available()
+    if spec.device == "cuda" and not cuda:
+        raise UsageError("no CUDA device is at hand", where="--device", mend="use --device cpu or auto")
+    kind = "cuda" if spec.device == "cuda" or (spec.device == "auto" and cuda) else "cpu"
+    precision = spec.precision
+    if precision == "auto":
+        precision = "bf16" if _has_fast_bf16(kind) else "fp32"
+    return Compute(torch.device(kind), precision, spec.engine)
+
+
+def _has_fast_bf16(kind: str) -> bool:
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("amx_tile"))
+
+
+def prepare(encoder: Encoder, compute: Compute) -> Encoder:
+    """Move the encoder to the device and, with the fast engine on a CPU, put the faster forms in place."""
+    encoder.to(compute.device)
+    if compute.engine == "fast" and compute.device.type == "cpu":
+        keep_memory()
+        use_explicit_attention(encoder.backbone)
+        use_byte_dropout(encoder)
+    return encoder
+
+
+def seed_everything(seed: int) -> None:
+    """Seed initialisation, torch's dropout and the byte dropout; the data order has its own seed."""
+    torch.manual_seed(seed)
+    seed_dropout(seed)

@@ -1,0 +1,72 @@
+"""Dropout from raw random bytes.
+
+Srivastava et al. 2014: y = x * m / q with m ~ Bernoulli(q) for each element. Here m = [byte < t] with a uniform
+byte, so the keep rate q = t / 256 is the nearest 256th, and the scale is 1 / q exactly. Torch's CPU Bernoulli
+sampler costs as much as the matrix product beside it; bytes from numpy's SFC64 cost a small part of that.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_stream = np.random.Generator(np.random.SFC64(0))
+
+
+def seed_dropout(seed: int) -> None:
+    """Start the byte stream anew from a seed."""
+    global _stream
+    _stream = np.random.Generator(np.random.SFC64(seed))
+
+
+def kept_of_256(p: float) -> int:
+    """t, the number of byte values out of 256 that keep an element, for the drop rate ``p``."""
+    return round((1 - p) * 256)
+
+
+class _ByteDropout(torch.autograd.Function):
+    """x * m / q, the same m in backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
+        raw = np.frombuffer(_stream.bytes(x.numel()), np.uint8)
+        keep = torch.from_numpy(raw < threshold).view(x.shape)
+        ctx.save_for_backward(keep)
+        ctx.scale = 256 / threshold
+        return cast(Tensor, torch.ops.aten.native_dropout_backward(x, keep, ctx.scale))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (keep,) = ctx.saved_tensors
+        return torch.ops.aten.native_dropout_backward(gradients[0], keep, ctx.scale), None
+
+
+def byte_dropout(x: Tensor, p: float) -> Tensor:
+    """Dropout of a CPU tensor of any shape with drop rate ``p`` (rounded to a 256th)."""
+    threshold = kept_of_256(p)
+    if threshold >= 256:
+        return x
+    if threshold <= 0:
+        return x * 0
+    return cast(Tensor, _ByteDropout.apply(x, threshold))  # type: ignore[no-untyped-call]
+
+
+class ByteDropout(nn.Dropout):
+    """``nn.Dropout`` with its mask from :func:`byte_dropout`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any shape in, the same shape out."""
+        return byte_dropout(input, self.p) if self.training else input
+
+
+def use_byte_dropout(model: nn.Module) -> None:
+    """Swap every ``nn.Dropout`` of a model for :class:`ByteDropout`, its mode and rate kept."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.Dropout:
+                swapped = ByteDropout(child.p)
+                swapped.training = child.training
+                setattr(module, name, swapped)

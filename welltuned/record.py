@@ -1,0 +1,330 @@
+"""What happened: the record of a run and of a comparison, their files, and how they reach the disk whole.
+
+A record is JSON with a versioned schema; per-example logits and labels lie beside it as safetensors. Nothing
+here needs torch, so anyone can recompute every published figure from the files alone.
+
+Files of a run folder::
+
+    spec.json                 the resolved RunSpec
+    record.json               RunRecord; written last, so its presence means that the run is complete
+    predictions.safetensors   dev.logits [N, C], dev.labels [N], test.logits [M, C]   (float32, int64)
+    figures/*.png
+    model/                    the trained model
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from welltuned.errors import DataError, ResourceError
+from welltuned.spec import RunSpec
+
+SCHEMA = 1
+Array = NDArray[Any]
+_Record = TypeVar("_Record", bound=BaseModel)
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), ser_json_inf_nan="constants")
+
+
+class EpochRow(_Schema):
+    """One epoch of the curve. Losses are mean cross-entropies in nats; accuracies are shares in [0, 1].
+
+    ``train_loss`` and ``train_accuracy`` are running means over the epoch's own training batches (dropout on,
+    weights moving); the dev figures are taken after the epoch in evaluation mode.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    dev_loss: float
+    dev_accuracy: float
+    lr: float
+    seconds: float
+    grad_norm: float
+
+
+class Memory(_Schema):
+    """Bytes of one training step on the longest rows of the run; parts are as measured by the allocator.
+
+    ``peak`` is the largest sum held at one moment: weights + gradients + optimizer + activations.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    peak: int
+    rows: int
+    tokens: int
+    how: str
+
+
+class Truncation(_Schema):
+    """Rows of a split whose passage (or, rarely, question) lost tokens to ``max_length``."""
+
+    rows: int
+    cut: int
+    questions_cut: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of rows that lost tokens."""
+        return self.cut / self.rows if self.rows else 0.0
+
+
+class Alarm(_Schema):
+    """Something that makes a figure untrustworthy: what, why it may be so, and how to mend it."""
+
+    kind: str
+    what: str
+    cause: str
+    mend: str
+
+
+class Provenance(_Schema):
+    """With what it was made. Versions by package name; no user names, no home paths, no environment."""
+
+    welltuned: str
+    versions: dict[str, str]
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    memory_bytes: int
+    device: str
+    precision: str
+    threads: int
+    data_hash: str
+    weights_hash: str
+
+
+class RunRecord(_Schema):
+    """The record of one training run."""
+
+    schema_version: int = SCHEMA
+    id: str
+    name: str
+    spec: RunSpec
+    labels: list[str]
+    rows: dict[str, int]
+    curve: list[EpochRow]
+    best_epoch: int
+    dev_accuracy: float
+    ledger: dict[str, int]
+    trained_parameters: int
+    all_parameters: int
+    memory: Memory
+    timings: dict[str, float]
+    truncation: dict[str, Truncation]
+    alarms: list[Alarm] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    provenance: Provenance
+
+
+class Score(_Schema):
+    """An accuracy with its interval at ``level``."""
+
+    accuracy: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class TableRow(_Schema):
+    """One line of a comparison: a configuration (method x model) over its seeds, or a baseline.
+
+    ``kind`` is "method", "baseline", or "failed" (did not fit the device, or diverged: ``failure`` says why).
+    ``seconds`` is the mean training time of one seed; ``memory_bytes`` the peak of one training step.
+    """
+
+    name: str
+    kind: Literal["method", "baseline", "failed"]
+    method: str | None = None
+    model: str | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    lr: float | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    seeds: list[int] = Field(default_factory=list)
+    runs: list[str] = Field(default_factory=list)
+    trained_parameters: int | None = None
+    all_parameters: int | None = None
+    memory_bytes: int | None = None
+    seconds: float | None = None
+    dev: Score | None = None
+    test: Score | None = None
+    failure: str | None = None
+    alarms: list[Alarm] = Field(default_factory=list)
+
+    @property
+    def share(self) -> float | None:
+        """Share of all parameters that is trained."""
+        if self.trained_parameters is None or not self.all_parameters:
+            return None
+        return self.trained_parameters / self.all_parameters
+
+
+class Statement(_Schema):
+    """A paired statement about two rows of the table, over the same test items."""
+
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    scope: str
+    sentence: str
+
+
+class ComparisonRecord(_Schema):
+    """What a comparison found; ``results.json`` of its folder."""
+
+    schema_version: int = SCHEMA
+    command: str
+    data: str
+    data_hash: str
+    labels: list[str]
+    rows: dict[str, int]
+    class_shares: dict[str, dict[str, float]]
+    table: list[TableRow]
+    statements: list[Statement] = Field(default_factory=list)
+    verdict: str
+    budget: str
+    test_openings: int
+    notes: list[str] = Field(default_factory=list)
+    provenance: Provenance
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        ResourceError: the disk is full, the folder is gone or may not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(draft).chmod(0o666 & ~_umask())
+            Path(draft).replace(path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {path.name}",
+            where=str(path.parent),
+            why=error.strerror or str(error),
+            mend="choose another --out folder, make room, or give yourself permission to write there",
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
+    """Write a model or mapping as indented UTF-8 JSON, atomically."""
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    write_bytes(path, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write named arrays as safetensors, atomically."""
+    write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Read named arrays written by :func:`write_arrays`.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError("cannot read the stored arrays", where=str(path), why=str(error)) from error
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read ``record.json`` of a run folder.
+
+    Raises:
+        DataError: there is no complete run in the folder, or its record is damaged or of another schema.
+    """
+    return _read(folder / "record.json", RunRecord)
+
+
+def read_comparison(folder: Path) -> ComparisonRecord:
+    """Read ``results.json`` of a comparison folder; errors as in :func:`read_run`."""
+    return _read(folder / "results.json", ComparisonRecord)
+
+
+def _read(path: Path, kind: type[_Record]) -> _Record:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(
+            f"no {path.name} to read",
+            where=str(path.parent),
+            why=error.strerror,
+            mend="name the folder that a finished welltuned command wrote",
+        ) from error
+    except ValidationError as error:
+        raise DataError(
+            f"{path.name} is damaged or from another version of Welltuned",
+            where=str(path),
+            why=str(error.errors(include_url=False)[0]["msg"]),
+            mend="run the same command again to make it anew",
+        ) from error
+
+
+VERSIONED = (
+    "torch", "transformers", "peft", "tokenizers", "datasets", "safetensors", "scikit-learn", "scipy", "numpy",
+)  # fmt: skip
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that decide a result, by distribution name."""
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor_name() -> str:
+    """The processor's model name, with the feature level that decides arithmetic speed."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    extra = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in f"{flags} "]
+    return f"{names[0] if names else platform.machine()} ({' '.join(extra)})" if extra else (names or [""])[0]

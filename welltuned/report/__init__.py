@@ -1,0 +1,79 @@
+"""From records to something to look at: tables, figures and one HTML file. Never trains, never needs torch.
+
+Read along the way of a report: ``rows`` picks what a record holds, ``format`` writes its numbers, ``figures``
+draws on ``canvas``, ``gallery`` chooses the figures, ``page`` composes ``sections`` of ``markup``; ``terminal``
+is the short form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from welltuned import record as records
+from welltuned.errors import DataError
+from welltuned.record import ComparisonRecord, RunRecord
+from welltuned.report import canvas, gallery, page
+from welltuned.report.gallery import Picture
+
+__all__ = ["render"]
+
+
+def render(folder: Path) -> Path:
+    """Write ``figures/*.png`` and ``report.html`` of a comparison or of a single run.
+
+    Args:
+        folder: what a finished command wrote: with ``results.json``, or with ``record.json``.
+
+    Returns:
+        The path of ``report.html``. Equal records give equal bytes.
+
+    Raises:
+        DataError: the folder holds no record, or a damaged one.
+        ResourceError: the report cannot be written.
+    """
+    if (folder / "results.json").is_file():
+        content = _render_comparison(folder, records.read_comparison(folder))
+    elif (folder / "record.json").is_file():
+        content = _render_run(folder, records.read_run(folder))
+    else:
+        raise DataError(
+            "no results to report on",
+            where=str(folder),
+            why="it holds neither results.json nor record.json" if folder.is_dir() else "there is no such folder",
+            mend="name the --out folder of a finished welltuned compare or welltuned train",
+        )
+    path = folder / "report.html"
+    records.write_bytes(path, content.encode(errors="replace"))
+    return path
+
+
+def _render_comparison(folder: Path, record: ComparisonRecord) -> str:
+    names = {name for row in record.table for name in row.runs if Path(name).name == name}
+    kept = sorted(name for name in names if (folder / "runs" / name / "record.json").is_file())
+    runs = {name: records.read_run(folder / "runs" / name) for name in kept}
+    return page.comparison_page(record, runs, _draw(folder, gallery.of_comparison(record, runs)))
+
+
+def _render_run(folder: Path, record: RunRecord) -> str:
+    return page.run_page(record, _draw(folder, gallery.of_run(record, _dev_majority(folder))))
+
+
+def _draw(folder: Path, pictures: Sequence[Picture]) -> list[tuple[Picture, bytes]]:
+    shown = []
+    for picture in pictures:
+        png = canvas.png(picture.draw())
+        records.write_bytes(folder / "figures" / f"{picture.name}.png", png)
+        shown.append((picture, png))
+    return shown
+
+
+def _dev_majority(folder: Path) -> float | None:
+    """Share of the most frequent label among the stored dev labels, where they are stored."""
+    path = folder / "predictions.safetensors"
+    labels = records.read_arrays(path).get("dev.labels") if path.is_file() else None
+    if labels is None or labels.size == 0:
+        return None
+    return float(np.unique(labels, return_counts=True)[1].max() / labels.size)

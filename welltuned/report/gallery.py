@@ -1,0 +1,133 @@
+"""Which figures a record supports, each with its caption and a text that stands in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from welltuned.record import ComparisonRecord, Memory, RunRecord
+from welltuned.report import figures, format, rows
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure to be drawn: its file name without ending, its caption, and its text for who cannot see it."""
+
+    name: str
+    caption: str
+    alt: str
+    draw: Callable[[], Figure]
+
+
+def of_comparison(record: ComparisonRecord, runs: rows.Runs) -> list[Picture]:
+    """Pictures of a comparison, leaving out those for which the folder holds nothing."""
+    methods = rows.of_kind(record, "method")
+    scored = any(row.dev or row.test for row in methods)
+    offered: tuple[tuple[bool, Callable[[], Picture]], ...] = (
+        (scored, lambda: _bars(record)),
+        (bool(record.statements), lambda: _differences(record)),
+        (scored, lambda: _costs(record)),
+        (bool(rows.with_curves(record, runs)), lambda: _curves(record, runs)),
+        (bool(rows.memories(record, runs)), lambda: _memory(rows.memories(record, runs))),
+    )
+    return [make() for there, make in offered if there]
+
+
+def of_run(record: RunRecord, majority: float | None) -> list[Picture]:
+    """Pictures of a single run."""
+    curve = "; ".join(
+        f"epoch {row.epoch}: train {format.percent(row.train_accuracy)}, dev {format.percent(row.dev_accuracy)}"
+        for row in record.curve
+    )
+    lost = rows.loss_after_peak(record)
+    after = f"After the peak {100 * lost:.1f} points were lost." if lost > 0 else "The last epoch was the best."
+    caption = (
+        "Accuracy and loss by epoch. Train figures are running means with dropout on, so they lag behind what "
+        f"the model of that moment would score. The star is the epoch that was kept. {after}"
+    )
+    drawings = {record.name: record.memory}
+    memory = Picture(
+        "memory",
+        "Memory of one training step on the longest rows of the run, by part.",
+        f"Bar of memory parts. {_parts(record)}",
+        lambda: figures.memory_bars(drawings),
+    )
+    if not record.curve:
+        return [memory]
+    alt = f"Curves of accuracy and loss. {curve}. Best epoch: {record.best_epoch}."
+    return [Picture("curve", caption, alt, lambda: figures.run_curve(record, majority)), memory]
+
+
+def _bars(record: ComparisonRecord) -> Picture:
+    told = "; ".join(
+        f"{row.name}: dev {format.percent(row.dev.accuracy if row.dev else None)}, "
+        f"test {format.percent(row.test.accuracy if row.test else None)}"
+        for row in record.table
+        if row.dev or row.test
+    )
+    caption = (
+        "Accuracy of each configuration, beginning at zero, with the interval of each score as a whisker. "
+        "A method is worth its cost only where it clears the baselines."
+    )
+    return Picture("accuracy", caption, f"Bars of accuracy. {told}.", lambda: figures.accuracy_bars(record))
+
+
+def _differences(record: ComparisonRecord) -> Picture:
+    told = "; ".join(
+        f"{one.a} minus {one.b}: {format.points(one.difference)} points, "
+        f"from {format.points(one.low)} to {format.points(one.high)}"
+        for one in record.statements
+    )
+    caption = (
+        "Differences between pairs, over the same items, with their intervals. "
+        "An interval that crosses zero leaves open which of the two is better."
+    )
+    return Picture("differences", caption, f"Paired differences. {told}.", lambda: figures.differences(record))
+
+
+def _costs(record: ComparisonRecord) -> Picture:
+    told = "; ".join(
+        f"{row.name}: {format.count(row.trained_parameters)} trained parameters, {format.size(row.memory_bytes)}, "
+        f"{format.duration(row.seconds)}"
+        for row in rows.of_kind(record, "method")
+    )
+    caption = (
+        "Accuracy against what it costs. Cheaper is further left and better is higher, so the configurations "
+        "worth having lie at the upper left."
+    )
+    return Picture(
+        "cost", caption, f"Accuracy against three costs. {told}.", lambda: figures.accuracy_by_cost(record)
+    )
+
+
+def _curves(record: ComparisonRecord, runs: rows.Runs) -> Picture:
+    told = "; ".join(
+        f"{row.name}: best dev accuracy by seed {', '.join(format.percent(run.dev_accuracy) for run in found)}"
+        for row, found in rows.with_curves(record, runs)
+    )
+    caption = (
+        "Accuracy by epoch: train dashed, dev solid, single seeds thin, their mean thick. "
+        "Train rising while dev stands or falls is overfitting."
+    )
+    return Picture(
+        "curves", caption, f"Curves of accuracy. {told}.", lambda: figures.accuracy_by_epoch(record, runs)
+    )
+
+
+def _memory(memories: Mapping[str, Memory]) -> Picture:
+    told = "; ".join(f"{name}: {format.size(memory.peak)}" for name, memory in memories.items())
+    caption = (
+        "Memory of one training step on the longest rows, by part; of several seeds the one with the highest peak."
+    )
+    return Picture("memory", caption, f"Bars of peak memory. {told}.", lambda: figures.memory_bars(memories))
+
+
+def _parts(record: RunRecord) -> str:
+    memory = record.memory
+    parts = {
+        "weights": memory.weights, "gradients": memory.gradients, "optimizer": memory.optimizer,
+        "activations": memory.activations, "peak": memory.peak,
+    }  # fmt: skip
+    return "; ".join(f"{name}: {format.size(amount)}" for name, amount in parts.items()) + "."

@@ -1,0 +1,264 @@
+"""The report as one HTML file that needs nothing else: no script, no font, no address outside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from string import Template
+
+from welltuned.record import ComparisonRecord, RunRecord, Score, TableRow
+from welltuned.report import format, markup, rows, sections
+from welltuned.report.gallery import Picture
+from welltuned.report.markup import Column, Group, Markup, element
+from welltuned.report.sections import Section
+
+Shown = Sequence[tuple[Picture, bytes]]
+
+READING = (
+    "A whisker is the interval of one score alone, and whether two whiskers overlap does not settle which method "
+    "is better: the paired differences do, as they compare answers to the same items. Choices were made on dev, "
+    "so the dev accuracy of what was chosen tends to be too high; test accuracy, where given, is free of that."
+)
+READING_RUN = (
+    "Solid lines are the dev rows, dashed lines the training rows. The epoch was chosen on dev, so its dev "
+    "accuracy is likely to be a little higher than the accuracy on new rows."
+)
+_RESULTS = (
+    Column("method"), Column("model"), Column("seeds", numeric=True), Column("trained parameters", numeric=True),
+    Column("share", numeric=True), Column("peak memory (MiB)", numeric=True), Column("seconds", numeric=True),
+    Column("dev accuracy", numeric=True), Column("test accuracy", numeric=True),
+)  # fmt: skip
+
+
+def comparison_page(record: ComparisonRecord, runs: rows.Runs, shown: Shown) -> str:
+    """The page of a comparison, its figures already drawn."""
+    parts = [
+        *sections.alarms(rows.alarms(record, runs)),
+        Section("results", "Results", _results(record)),
+        *_differences(record),
+        *sections.pictures(shown, READING),
+        Section("data", "Data", _data(record)),
+        Section("how", "How it was run", _how(record)),
+        Section("reproduce", "Reproduce and recompute", _reproduce(record.command)),
+    ]
+    heading = f"Methods compared on {record.data}"
+    return _page("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
+
+
+def run_page(record: RunRecord, shown: Shown) -> str:
+    """The page of a single run, its figures already drawn."""
+    parts = [
+        *sections.alarms([(record.name, alarm) for alarm in record.alarms]),
+        Section("results", "Results", _run_results(record)),
+        *sections.pictures(shown, READING_RUN),
+        Section("data", "Data", _run_data(record)),
+        Section("how", "How it was run", _run_how(record)),
+        Section("reproduce", "Recompute", sections.recompute()),
+    ]
+    heading = f"{record.spec.method.name} on {record.spec.model.name}, {record.spec.data.source}"
+    return _page("Training run", heading, run_verdict(record), parts, record.provenance.welltuned)
+
+
+def run_verdict(record: RunRecord) -> str:
+    """One sentence on how a run ended."""
+    trained = format.count(record.trained_parameters)
+    if not record.curve:
+        return f"No epoch was finished; {trained} parameters stood to be trained."
+    rows_told = "its own training rows" if record.spec.train.overfit else "dev"
+    sentence = (
+        f"{format.percent(record.dev_accuracy)} accuracy on {rows_told} at epoch {record.best_epoch} "
+        f"of {record.spec.train.epochs}, with {trained} parameters trained"
+    )
+    lost = rows.loss_after_peak(record)
+    return f"{sentence}; {100 * lost:.1f} points were lost after the peak." if lost > 0 else f"{sentence}."
+
+
+def _page(kind: str, heading: str, verdict: str, parts: Sequence[Section], version: str) -> str:
+    contents = markup.bullets([element("a", part.heading, href=f"#{part.anchor}") for part in parts])
+    return Template(_resource("page.html")).substitute(
+        title=markup.escaped(f"{heading} – Welltuned"),
+        style=_resource("page.css").strip(),
+        kind=markup.escaped(kind),
+        heading=markup.escaped(heading),
+        verdict=markup.escaped(verdict),
+        contents=contents,
+        sections=Markup("\n".join(part.markup() for part in parts)),
+        footer=markup.escaped(f"Made by Welltuned {version} from the records in this folder."),
+    )
+
+
+def _resource(name: str) -> str:
+    return resources.files("welltuned.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _results(record: ComparisonRecord) -> Markup:
+    names = rows.method_names(record)
+    groups: dict[str, list[list[str]]] = {"method": [], "baseline": [], "failed": []}
+    for name, row in zip(names, record.table, strict=True):
+        groups[row.kind].append(_failed_row(name, row) if row.kind == "failed" else _result_row(name, row))
+    table = markup.table(
+        "Accuracy and cost of each configuration",
+        _RESULTS,
+        Group(groups["method"]),
+        Group(groups["baseline"], "Baselines"),
+        Group(groups["failed"], "Did not finish"),
+    )
+    empty = "" if record.table else element("p", "The comparison holds no rows.")
+    return markup.join([table if record.table else "", empty, element("p", openings(record), class_="quiet")])
+
+
+def _result_row(name: str, row: TableRow) -> list[str]:
+    return [
+        name,
+        _absent(row.model),
+        str(len(row.seeds)) if row.seeds else _absent(None),
+        _absent(format.count(row.trained_parameters)),
+        _absent(format.percent(row.share, 2)),
+        _absent(format.mebibytes(row.memory_bytes)),
+        _absent(format.seconds(row.seconds)),
+        _score(row.dev),
+        _score(row.test),
+    ]
+
+
+def _failed_row(name: str, row: TableRow) -> list[str]:
+    return [name, _absent(row.model), row.failure or "no reason was recorded"]
+
+
+def _absent(text: str | None) -> str:
+    """The text, or a quiet mark for what was not measured."""
+    if text is None or text == format.MISSING:
+        return element("span", format.MISSING, class_="quiet")
+    return text
+
+
+def _score(score: Score | None) -> str:
+    if score is None:
+        return _absent(None)
+    return markup.join(
+        [format.percent(score.accuracy), " ", element("span", format.interval(score), class_="range")]
+    )
+
+
+def openings(record: ComparisonRecord) -> str:
+    """What a reader must know about the test labels and the intervals."""
+    level = format.level(next((s for row in record.table for s in (row.test, row.dev) if s), None))
+    told = f"Under each accuracy stands its {level} interval. Seconds are the mean training time of one seed. "
+    if record.test_openings == 0:
+        return told + "The test labels were not opened."
+    if record.test_openings == 1:
+        return told + "The test labels were opened once."
+    return told + (
+        f"The test labels were opened {record.test_openings} times: what was chosen after the first look "
+        "may have been chosen for these very rows."
+    )
+
+
+def _differences(record: ComparisonRecord) -> list[Section]:
+    if not record.statements:
+        return []
+    columns = [
+        Column("pair"), Column("difference (points)", numeric=True), Column("interval", numeric=True),
+        Column("p", numeric=True), Column("p, Holm", numeric=True), Column("scope"),
+    ]  # fmt: skip
+    lines = [
+        [
+            f"{one.a} minus {one.b}", format.points(one.difference),
+            f"{format.points(one.low)} to {format.points(one.high)}", format.p_value(one.p),
+            format.p_value(one.p_holm), one.scope,
+        ]
+        for one in record.statements
+    ]  # fmt: skip
+    table = markup.table("Paired differences in accuracy, over the same items", columns, Group(lines))
+    said = markup.bullets([one.sentence for one in record.statements])
+    explained = element(
+        "p", "Holm’s p is corrected for the number of pairs in this table; judge by it, not by the plain p."
+    )
+    return [Section("differences", "Differences between pairs", markup.join([said, table, explained]))]
+
+
+def _data(record: ComparisonRecord) -> Markup:
+    sizes = sections.split_sizes(record.rows, record.class_shares, record.labels)
+    source = element("p", "Source: ", markup.code(record.data), ", hash ", markup.code(record.data_hash), ".")
+    return markup.join([source, sizes, sections.notes(record.notes)])
+
+
+def _how(record: ComparisonRecord) -> Markup:
+    columns = [
+        Column("configuration"), Column("learning rate", numeric=True), Column("epochs", numeric=True),
+        Column("batch size", numeric=True), Column("seeds"), Column("method settings"),
+    ]  # fmt: skip
+    lines = [
+        [
+            row.name, _absent(format.number(row.lr)), _absent(format.count(row.epochs)),
+            _absent(format.count(row.batch_size)), ", ".join(map(str, row.seeds)) or _absent(None),
+            sections.settings(row.config),
+        ]
+        for row in record.table if row.kind != "baseline"
+    ]  # fmt: skip
+    table = markup.table("Settings of each configuration", columns, Group(lines)) if lines else ""
+    budget = element("p", f"Budget: {record.budget}")
+    return markup.join([budget, table, sections.provenance(record.provenance)])
+
+
+def _reproduce(command: str) -> Markup:
+    return markup.join(
+        [
+            element("p", "This command makes the comparison; run again, it continues where it stopped:"),
+            markup.block(command),
+            element("p", "This one draws the report anew from the stored records, without training:"),
+            markup.block("welltuned report FOLDER"),
+            sections.recompute(),
+        ]
+    )
+
+
+def _run_results(record: RunRecord) -> Markup:
+    share = record.trained_parameters / record.all_parameters if record.all_parameters else None
+    facts = [
+        ("dev accuracy", format.percent(record.dev_accuracy)),
+        ("best epoch", f"{record.best_epoch} of {len(record.curve)} trained"),
+        ("trained parameters", f"{format.count(record.trained_parameters)} ({format.percent(share, 2)} of all)"),
+        ("all parameters", format.count(record.all_parameters)),
+        ("peak memory of one step", format.size(record.memory.peak)),
+        ("training time", format.duration(rows.training_seconds(record))),
+    ]
+    ledger = [(part, format.count(number)) for part, number in record.ledger.items()]
+    columns = [Column("part"), Column("parameters", numeric=True)]
+    table = markup.table("Trained parameters by part", columns, Group(ledger)) if ledger else ""
+    return markup.join([markup.pairs("The run in short", facts), table])
+
+
+def _run_data(record: RunRecord) -> Markup:
+    sizes = sections.split_sizes(record.rows, {}, record.labels)
+    columns = [
+        Column("split"),
+        Column("rows", numeric=True),
+        Column("cut", numeric=True),
+        Column("share", numeric=True),
+    ]
+    lines = [
+        [split, format.count(one.rows), format.count(one.cut), format.percent(one.share)]
+        for split, one in record.truncation.items()
+    ]
+    caption = f"Rows that lost tokens to the limit of {record.spec.model.max_length}"
+    cut = markup.table(caption, columns, Group(lines)) if lines else ""
+    labels = element("p", f"Labels: {', '.join(record.labels)}.")
+    return markup.join([labels, sizes, cut, sections.notes(record.notes)])
+
+
+def _run_how(record: RunRecord) -> Markup:
+    spec = sections.flat(record.spec.model_dump(mode="json"))
+    timings = [(name, format.duration(time)) for name, time in record.timings.items()]
+    memory = (
+        f"Memory is that of a step on {format.count(record.memory.rows)} rows of "
+        f"{format.count(record.memory.tokens)} tokens; how it was found: {record.memory.how}."
+    )
+    return markup.join(
+        [
+            markup.pairs(f"Settings, as resolved (id {record.id})", spec),
+            markup.pairs("Where the time went", timings, "part", "time") if timings else "",
+            element("p", memory),
+            sections.provenance(record.provenance),
+        ]
+    )

@@ -1,0 +1,97 @@
+"""Tables for the terminal: at most 100 columns, plain words, nothing said by colour alone."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from welltuned.record import ComparisonRecord, RunRecord, TableRow
+from welltuned.report import format, rows
+
+WIDTH = 98
+
+
+def comparison_table(record: ComparisonRecord) -> Table:
+    """A comparison in rows: methods, then baselines, then what failed; why it failed stands underneath."""
+    table = _comparison_head(record)
+    shown: str | None = None
+    names = zip(rows.method_names(record), rows.model_names(record), record.table, strict=True)
+    for name, model, row in names:
+        if shown not in (None, row.kind):
+            table.add_section()
+        shown = row.kind
+        table.add_row(*(Text(_plain(cell)) for cell in _cells(name, model, row)))
+    return table
+
+
+def _comparison_head(record: ComparisonRecord) -> Table:
+    level = format.level(next((s for row in record.table for s in (row.test, row.dev) if s), None))
+    failures = [
+        f"{row.name} failed: {row.failure or 'no reason was recorded'}" for row in rows.of_kind(record, "failed")
+    ]
+    table = Table(
+        title=Text(_plain(f"Methods compared on {record.data}")), title_justify="left", title_style="bold",
+        caption=Text("\n".join(map(_plain, failures))) if failures else None,
+        caption_justify="left", caption_style="", box=box.HORIZONTALS, pad_edge=False,
+        padding=(0, 1, 0, 0), show_edge=False,
+    )  # fmt: skip
+    table.add_column("method", min_width=6, max_width=20, overflow="fold")
+    table.add_column("model", min_width=6, max_width=13, overflow="fold")
+    for head in ("trained\nparameters", "trained\nshare", "memory\npeak MiB", "seconds", "dev\naccuracy"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column(f"test accuracy\n({level} interval)", justify="right", no_wrap=True)
+    return table
+
+
+def _cells(name: str, model: str | None, row: TableRow) -> list[str]:
+    test = f"{format.percent(row.test.accuracy)} ({format.interval(row.test)})" if row.test else format.MISSING
+    return [
+        name,
+        model or format.MISSING,
+        format.count(row.trained_parameters),
+        format.percent(row.share, 2),
+        format.mebibytes(row.memory_bytes),
+        format.seconds(row.seconds),
+        format.percent(row.dev.accuracy if row.dev else None),
+        "failed" if row.kind == "failed" else test,
+    ]
+
+
+def run_table(record: RunRecord) -> Table:
+    """A single run in pairs of name and value."""
+    table = Table(
+        title=Text(_plain(record.name)), title_justify="left", title_style="bold", box=None, show_header=False,
+        pad_edge=False, padding=(0, 1),
+    )  # fmt: skip
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", max_width=WIDTH - 22)
+    for name, value in _facts(record):
+        table.add_row(Text(name), Text(_plain(value)))
+    return table
+
+
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    share = record.trained_parameters / record.all_parameters if record.all_parameters else None
+    lost = rows.loss_after_peak(record)
+    cut = ", ".join(f"{split} {format.percent(one.share)}" for split, one in record.truncation.items() if one.cut)
+    facts = [
+        ("data", record.spec.data.source),
+        ("rows", ", ".join(f"{split} {format.count(size)}" for split, size in record.rows.items())),
+        ("method", record.spec.method.name),
+        ("model", record.spec.model.name),
+        ("seed", str(record.spec.train.seed)),
+        ("dev accuracy", format.percent(record.dev_accuracy)),
+        ("best epoch", f"{record.best_epoch} of {len(record.curve)} trained"),
+        ("lost after the peak", f"{100 * lost:.1f} points"),
+        ("trained parameters", f"{format.count(record.trained_parameters)} ({format.percent(share, 2)} of all)"),
+        ("peak memory", format.size(record.memory.peak)),
+        ("training time", format.duration(rows.training_seconds(record))),
+        ("rows cut short", cut or "none"),
+    ]
+    return facts + [("alarm", f"{one.what}; to mend it: {one.mend}") for one in record.alarms]
+
+
+def _plain(text: str) -> str:
+    """Text without control characters, so that a label cannot steer the terminal."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)

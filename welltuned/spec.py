@@ -1,0 +1,136 @@
+"""What to run: frozen, validated descriptions with a JSON round trip and a stable identity.
+
+A :class:`RunSpec` says everything that decides the outcome of one training run. Two specs with equal
+content have equal ``id``, on every machine and in every session, so a finished run can be found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Pooling = Literal["mean", "first", "native"]
+Precision = Literal["auto", "fp32", "bf16"]
+Engine = Literal["fast", "plain"]
+Device = Literal["auto", "cpu", "cuda"]
+Schedule = Literal["linear", "constant", "cosine"]
+SplitMode = Literal["given", "grouped"]
+
+
+class Spec(BaseModel):
+    """A frozen record of choices; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the SHA-256 over the canonical JSON of this spec."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+class DataSpec(Spec):
+    """Where the rows come from and how they are split.
+
+    Attributes:
+        source: ``builtin:NAME``, a Hub id, a file, or a folder of train/dev/test files.
+        text: column of the first text (the question); guessed from common names when None.
+        text_pair: column of the second text (the passage); guessed when None, "" for none at all.
+        label: column of the label; guessed when None.
+        split: "given" keeps the splits as supplied and cuts only those missing; "grouped" pools all
+            rows and cuts them anew so that no passage stands in two splits.
+        split_seed: decides every cut; never the training seed.
+        max_train_samples, max_eval_samples, max_predict_samples: keep a fixed random subset of at most
+            so many rows of train, dev and test.
+    """
+
+    source: str
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+    split: SplitMode = "given"
+    split_seed: int = 0
+    max_train_samples: int | None = Field(default=None, ge=1)
+    max_eval_samples: int | None = Field(default=None, ge=1)
+    max_predict_samples: int | None = Field(default=None, ge=1)
+
+
+class ModelSpec(Spec):
+    """Which pretrained encoder, and how its hidden states become logits.
+
+    Attributes:
+        name: an alias, a Hub id or a folder.
+        head: one linear layer over the masked mean ("mean") or over the first token ("first"), or the
+            model's own classification head ("native").
+        max_length: tokens a row at most, question and passage and special tokens together.
+        revision: a Hub revision, else the default branch.
+    """
+
+    name: str
+    head: Pooling = "mean"
+    max_length: int = Field(default=256, ge=8)
+    revision: str | None = None
+
+
+class MethodSpec(Spec):
+    """A method by name and the values of its own config's fields (defaults filled in)."""
+
+    name: str
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainSpec(Spec):
+    """How to train.
+
+    Attributes:
+        lr: peak learning rate.
+        epochs: passes over the training rows.
+        batch_size: rows a step (rows of one optimizer step, over all gradient-accumulation pieces).
+        eval_batch_size: rows a forward pass in evaluation.
+        weight_decay: decoupled decay on matrices; biases and norms are exempt.
+        warmup_ratio: share of all steps over which the rate rises linearly from 0.
+        schedule: what the rate does after warmup.
+        max_grad_norm: gradients are clipped to this global 2-norm; 0 for none.
+        seed: decides initialisation, order and dropout.
+        patience: stop after so many epochs without a better dev score; None trains to the end.
+        overfit: train and evaluate on the same so many rows; None for real training.
+    """
+
+    lr: float = Field(gt=0)
+    epochs: int = Field(default=3, ge=1)
+    batch_size: int = Field(default=32, ge=1)
+    eval_batch_size: int = Field(default=64, ge=1)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_ratio: float = Field(default=0.06, ge=0, le=1)
+    schedule: Schedule = "linear"
+    max_grad_norm: float = Field(default=1.0, ge=0)
+    seed: int = Field(default=0, ge=0)
+    patience: int | None = Field(default=None, ge=1)
+    overfit: int | None = Field(default=None, ge=2)
+
+
+class ComputeSpec(Spec):
+    """On what, and with which arithmetic. ``auto`` is resolved before a run starts."""
+
+    device: Device = "auto"
+    precision: Precision = "auto"
+    engine: Engine = "fast"
+
+
+class RunSpec(Spec):
+    """One training run, whole."""
+
+    data: DataSpec
+    model: ModelSpec
+    method: MethodSpec
+    train: TrainSpec
+    compute: ComputeSpec = ComputeSpec()
+
+    @property
+    def name(self) -> str:
+        """A readable folder name: method, model, seed and the head of the id."""
+        model = self.model.name.rstrip("/").rsplit("/", 1)[-1]
+        return f"{self.method.name}-{model}-seed{self.train.seed}-{self.id[:8]}"

@@ -1,0 +1,232 @@
+"""THE training loop: one, readable, and without knowledge of any method.
+
+AdamW (Loshchilov and Hutter 2019) without decay on biases and norms, linear warmup, clipping by global norm, the
+best epoch on dev kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from welltuned.batches import Batch, Ints, TokenizedSplit, epoch_batches, sorted_batches
+from welltuned.encoders import Encoder
+from welltuned.engine import Compute, seed_everything
+from welltuned.errors import DivergedError
+from welltuned.methods._base import Method
+from welltuned.progress import Observer
+from welltuned.record import EpochRow
+from welltuned.spec import TrainSpec
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What training found.
+
+    Attributes:
+        curve: one row an epoch.
+        best_epoch: the epoch with the best dev accuracy (of equals the lower dev loss, then the earlier).
+        state: the trained tensors of that epoch.
+        dev_logits: [N, C] of that epoch.
+        seconds: training alone, and evaluation on dev.
+    """
+
+    curve: list[EpochRow]
+    best_epoch: int
+    state: Mapping[str, Tensor]
+    dev_logits: Logits
+    seconds: dict[str, float]
+
+
+def fit(
+    encoder: Encoder,
+    method: Method[Any],
+    train: TokenizedSplit,
+    dev: TokenizedSplit,
+    spec: TrainSpec,
+    compute: Compute,
+    observer: Observer,
+) -> Fit:
+    """Train an encoder that a method is attached to, and leave it in the state of its best epoch.
+
+    Args:
+        train, dev: labelled splits.
+
+    Raises:
+        DivergedError: a loss or gradient is not finite; the weights are those before that step.
+    """
+    seed_everything(spec.seed)
+    optimizer = adamw(encoder, spec, compute)
+    per_epoch = math.ceil(len(train) / spec.batch_size)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate(spec, per_epoch * spec.epochs))
+    labels = _labels(dev)
+    curve: list[EpochRow] = []
+    best: tuple[tuple[float, float], int, dict[str, Tensor], Logits] | None = None
+    training = evaluating = 0.0
+    for epoch in range(1, spec.epochs + 1):
+        started = time.perf_counter()
+        observer.stage(f"epoch {epoch}/{spec.epochs}", len(train))
+        batches = epoch_batches(train, spec.batch_size, spec.seed, epoch)
+        totals = _train_epoch(encoder, train, batches, optimizer, scheduler, spec, compute, observer)
+        training += time.perf_counter() - started
+        middle = time.perf_counter()
+        logits = predict(encoder, dev, spec.eval_batch_size, compute)
+        evaluating += time.perf_counter() - middle
+        row = _row(epoch, totals, logits, labels, float(scheduler.get_last_lr()[0]), time.perf_counter() - started)
+        curve.append(row)
+        observer.epoch(row, spec.epochs)
+        score = (row.dev_accuracy, -row.dev_loss)
+        if best is None or score > best[0]:
+            best = (score, epoch, method.state(encoder), logits)
+        if spec.patience is not None and epoch - best[1] >= spec.patience:
+            observer.say(f"stopped after epoch {epoch}: no better on dev since epoch {best[1]}")
+            break
+    assert best is not None
+    method.load_state(encoder, best[2])
+    return Fit(curve, best[1], best[2], best[3], {"train": training, "dev": evaluating})
+
+
+@dataclass
+class _Totals:
+    """Sums over an epoch's steps."""
+
+    loss: float = 0.0
+    right: int = 0
+    rows: int = 0
+    norm: float = 0.0
+    steps: int = 0
+
+
+def _train_epoch(
+    encoder: Encoder,
+    train: TokenizedSplit,
+    batches: list[Ints],
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
+    spec: TrainSpec,
+    compute: Compute,
+    observer: Observer,
+) -> _Totals:
+    encoder.train()
+    trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    totals = _Totals()
+    for rows in batches:
+        batch = train.batch(rows).to(compute.device)
+        with compute.arithmetic():
+            logits = encoder(batch)  # [B, C]
+        loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(trained, spec.max_grad_norm or math.inf)
+        _require_finite(loss.item(), norm.item(), totals.steps)
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad(set_to_none=True)
+        totals.loss += loss.item() * len(batch)
+        totals.right += int((logits.argmax(dim=1) == batch.labels).sum())
+        totals.rows += len(batch)
+        totals.norm += norm.item()
+        totals.steps += 1
+        observer.advance(len(batch))
+    return totals
+
+
+def _require(labels: Tensor | None) -> Tensor:
+    if labels is None:
+        raise RuntimeError("training asked for sealed labels")
+    return labels
+
+
+def _labels(split: TokenizedSplit) -> Ints:
+    if split.labels is None:
+        raise RuntimeError("evaluation during training asked for sealed labels")
+    return split.labels
+
+
+def _require_finite(loss: float, norm: float, step: int) -> None:
+    if not math.isfinite(loss) or not math.isfinite(norm):
+        raise DivergedError(
+            f"not finite at step {step + 1} of the epoch: loss {loss}, gradient norm {norm}",
+            why="the learning rate is too high for this method, or the weights were damaged before",
+            mend="try a learning rate of a third, or more warmup",
+        )
+
+
+def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, lr: float, seconds: float) -> EpochRow:
+    return EpochRow(
+        epoch=epoch,
+        train_loss=totals.loss / totals.rows,
+        train_accuracy=totals.right / totals.rows,
+        dev_loss=cross_entropy(logits, labels),
+        dev_accuracy=float((logits.argmax(axis=1) == labels).mean()),
+        lr=lr,
+        seconds=seconds,
+        grad_norm=totals.norm / totals.steps,
+    )
+
+
+def cross_entropy(logits: Logits, labels: Ints) -> float:
+    """Mean negative log-likelihood in nats of labels [N] under logits [N, C]."""
+    return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
+
+
+@torch.no_grad()
+def predict(
+    encoder: Encoder,
+    split: TokenizedSplit,
+    batch_size: int,
+    compute: Compute,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Logits:
+    """Logits [N, C] of every row of a split, in the split's own order."""
+    encoder.eval()
+    logits = np.empty((len(split), encoder.shape.classes), np.float32)
+    for batch in sorted_batches(split, batch_size):
+        logits[batch.rows.numpy()] = _forward(encoder, batch, compute)
+        advance(len(batch))
+    return logits
+
+
+def _forward(encoder: Encoder, batch: Batch, compute: Compute) -> Logits:
+    with compute.arithmetic():
+        result: Logits = encoder(batch.to(compute.device)).float().cpu().numpy()
+    return result
+
+
+def adamw(encoder: Encoder, spec: TrainSpec, compute: Compute) -> torch.optim.AdamW:
+    """AdamW over what is trainable; tensors of one dimension (biases, norms) are not decayed."""
+    trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": spec.weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=spec.lr, betas=(0.9, 0.999), eps=1e-8, fused=compute.engine == "fast")
+
+
+def rate(spec: TrainSpec, steps: int) -> Callable[[int], float]:
+    """The factor on the learning rate at each of ``steps`` steps: linear warmup, then the schedule.
+
+    The last step still moves: a linear schedule ends at 1 / (steps - warmup), not at 0.
+    """
+    warmup = round(spec.warmup_ratio * steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        progress = (step - warmup) / max(1, steps - warmup)
+        if spec.schedule == "constant":
+            return 1.0
+        if spec.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        return max(0.0, 1 - progress)
+
+    return factor
