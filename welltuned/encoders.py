@@ -77,6 +77,15 @@ class NativeHead(nn.Module):
         """[B, T, d] hidden states and [B, T] mask -> [B, C] float32 logits."""
         return cast(Tensor, self.stock(inputs_embeds=hidden, attention_mask=mask).logits).float()
 
+    def trained_modules(self) -> dict[str, nn.Module]:
+        """The head's modules by their paths in the stock classifier, the pooler under the backbone's name."""
+        base = self.stock.base_model_prefix
+        modules = {name: child for name, child in self.stock.named_children() if name != base}
+        stub = getattr(self.stock, base)
+        if stub.pooler is not None:
+            modules[f"{base}.pooler"] = stub.pooler
+        return {name: module for name, module in modules.items() if any(True for _ in module.parameters())}
+
     def reunited(self, backbone: PreTrainedModel) -> PreTrainedModel:
         """A stock classifier of these very tensors, backbone and pooler back in their places."""
         stub = getattr(self.stock, self.stock.base_model_prefix)

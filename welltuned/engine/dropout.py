@@ -51,7 +51,7 @@ def byte_dropout(x: Tensor, p: float) -> Tensor:
         return x
     if threshold <= 0:
         return x * 0
-    return cast(Tensor, _ByteDropout.apply(x, threshold))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _ByteDropout.apply(x, threshold))
 
 
 class ByteDropout(nn.Dropout):

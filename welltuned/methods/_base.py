@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -94,6 +95,14 @@ class Method(ABC, Generic[Fields]):
         After True the encoder is of the stock structure and gives the same logits.
         """
         return False
+
+    def export_adapter(self, encoder: Encoder, folder: Path, base: str) -> None:
+        """Write the trained tensors in a form of their own that others open, where the method has one.
+
+        Args:
+            folder: to be made, if anything is written.
+            base: the name of the pretrained model they go onto.
+        """
 
     def state(self, encoder: Encoder) -> dict[str, Tensor]:
         """Copies of the trained tensors by parameter name."""

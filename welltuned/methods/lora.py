@@ -7,16 +7,20 @@ with A in R^{r x in} random, B in R^{out x r} zero at the start. Trained: r * (i
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, final
 
 from peft import LoraConfig as PeftLoraConfig
 from peft import inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from pydantic import BeforeValidator, Field
+from safetensors.torch import save_file
 
-from welltuned.encoders import Encoder
+from welltuned.encoders import Encoder, NativeHead
 from welltuned.methods._base import Choice, Defaults, Method, MethodConfig, Range, freeze_backbone
 from welltuned.shapes import Shape
+
+ADAPTER = "adapter_model.safetensors"
 
 
 def _split(value: Any) -> Any:
@@ -54,20 +58,21 @@ class Lora(Method[LoraConfig]):
     def attach(self, encoder: Encoder) -> None:
         """Let peft put its layers in; only they and the head require gradients."""
         freeze_backbone(encoder)
-        shape = encoder.shape
+        inject_adapter_in_model(self._peft_config(encoder.shape), encoder.backbone)
+        encoder.head.requires_grad_(True)
+
+    def _peft_config(self, shape: Shape, prefix: str = "") -> PeftLoraConfig:
         matrices = shape.matrices_of(frozenset(self.config.targets))
-        config = PeftLoraConfig(
+        return PeftLoraConfig(
             r=self.config.rank,
-            lora_alpha=self.config.alpha,
+            lora_alpha=self.config.alpha,  # type: ignore[arg-type]
             lora_dropout=self.config.dropout,
             target_modules=[
-                f"{shape.blocks}.{block}.{matrix.path}"
+                f"{prefix}.{shape.blocks}.{block}.{matrix.path}".lstrip(".")
                 for block in range(self.frontier(shape), shape.layers)
                 for matrix in matrices
             ],
         )
-        inject_adapter_in_model(config, encoder.backbone)
-        encoder.head.requires_grad_(True)
 
     def frontier(self, shape: Shape) -> int:
         """The lowest adapted block."""
@@ -79,6 +84,27 @@ class Lora(Method[LoraConfig]):
         each = sum(self.config.rank * (matrix.inputs + matrix.outputs) for matrix in matrices)
         blocks = shape.layers - self.frontier(shape)
         return {"adapter": blocks * each, "head": shape.head_parameters}
+
+    def export_adapter(self, encoder: Encoder, folder: Path, base: str) -> None:
+        """An adapter that ``peft.PeftModel.from_pretrained`` puts onto the base model under the same head."""
+        prefix, native = "encoder.backbone", isinstance(encoder.head, NativeHead)
+        if isinstance(encoder.head, NativeHead):
+            prefix = encoder.head.stock.base_model_prefix
+        tensors = {
+            f"base_model.model.{prefix}.{name.replace('.default', '')}": parameter
+            for name, parameter in encoder.backbone.named_parameters()
+            if parameter.requires_grad
+        }
+        heads = encoder.head.trained_modules() if native else {"encoder.head": encoder.head}
+        for path, module in heads.items():
+            tensors |= {f"base_model.model.{path}.{name}": value for name, value in module.named_parameters()}
+        config = self._peft_config(encoder.shape, prefix)
+        config.task_type = "SEQ_CLS"
+        config.base_model_name_or_path = base
+        config.modules_to_save = list(heads)
+        config.inference_mode = True
+        config.save_pretrained(folder)
+        save_file({name: value.detach().contiguous() for name, value in tensors.items()}, folder / ADAPTER)
 
     def merge(self, encoder: Encoder) -> bool:
         """W0 + (alpha / r) B A in the place of each adapted layer."""

@@ -1,8 +1,8 @@
 """Prefix-tuning on the input: l trained embeddings stand before each row's own, the encoder stays frozen.
 
-Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 2: with X_e in
-R^{n x e} the embedded input and P_e in R^{l x e} the trained prompt, the encoder reads [P_e; X_e] in R^{(l+n) x e}.
-It is the input-layer form of Li and Liang 2021, "Prefix-Tuning", equation 3. The prompt takes the first l positions, as l
+Lester et al. 2021, "The Power of Scale for Parameter-Efficient Prompt Tuning", section 2: with X in R^{n x e} the
+embedded input and P in R^{l x e} the trained prompt, the encoder reads [P; X] in R^{(l + n) x e}. It is the
+input-layer form of Li and Liang 2021, "Prefix-Tuning", equation 3. The prompt takes the first l positions, as l
 words before the row would; attention sees it from everywhere; pooling leaves its positions out.
 
 Trained: l*e + d*C + C, which is 99,842 for l = 128, d = e = 768 and two classes.

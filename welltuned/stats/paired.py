@@ -195,21 +195,28 @@ def compare_pair(
     a, b = as_correct(correct_a, "correct_a"), as_correct(correct_b, "correct_b")
     _check_pair(a, b, deterministic_a, deterministic_b)
     batch = compare_batch(a[None], b[None], deterministic_a=deterministic_a, deterministic_b=deterministic_b)
-    single = batch.only_a is not None
+    scope: Scope = "the methods"
+    if batch.only_a is not None and not (deterministic_a and deterministic_b):
+        scope = "these trained models"
+    return _result(batch, level, scope, (a.shape[0], b.shape[0]))
+
+
+def _result(batch: PairedBatch, level: float, scope: Scope, seeds: tuple[int, int]) -> PairedResult:
+    """The only member of a batch, as plain numbers."""
     lower, upper = batch.bounds(level)
-    given = single and not (deterministic_a and deterministic_b)
+    discordant = None
+    if batch.only_a is not None and batch.only_b is not None:
+        discordant = (int(batch.only_a[0]), int(batch.only_b[0]))
     return PairedResult(
         difference=float(batch.difference[0]),
         interval=Interval(float(lower[0]), float(upper[0])),
         level=level,
         p=float(batch.p[0]),
-        test=MCNEMAR if single else CROSSED,
-        scope="these trained models" if given else "the methods",
+        test=CROSSED if discordant is None else MCNEMAR,
+        scope=scope,
         n=batch.n,
-        seeds=(a.shape[0], b.shape[0]),
+        seeds=seeds,
         standard_error=float(batch.standard_error[0]),
         df=float(batch.df[0]),
-        discordant=None
-        if batch.only_a is None or batch.only_b is None
-        else (int(batch.only_a[0]), int(batch.only_b[0])),
+        discordant=discordant,
     )

@@ -1,0 +1,76 @@
+"""From a user's words to specs: ``lora:rank=16:lr=1e-3`` becomes a method, its config and its training options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from welltuned import methods
+from welltuned.errors import UsageError
+from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, TrainSpec
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method with its config and training options, by the name that tables give it."""
+
+    name: str
+    method: MethodSpec
+    train: TrainSpec
+
+    def run(self, data: DataSpec, model: ModelSpec, seed: int, compute: ComputeSpec) -> RunSpec:
+        """The run of this candidate on a model with a seed."""
+        train = self.train.model_copy(update={"seed": seed})
+        return RunSpec(data=data, model=model, method=self.method, train=train, compute=compute)
+
+
+def candidate(expression: str, options: Mapping[str, Any]) -> Candidate:
+    """Read ``NAME[:FIELD=VALUE]...``.
+
+    A field is one of the method's config or of training. What the expression leaves open comes from ``options``
+    (those not None), then from the method's defaults.
+
+    Raises:
+        UsageError: no such method or field, or a value out of range.
+    """
+    name, *assignments = expression.strip().split(":")
+    kind = methods.find(name)
+    config: dict[str, Any] = {}
+    train: dict[str, Any] = {"lr": kind.defaults.lr, "epochs": kind.defaults.epochs}
+    train |= {field: value for field, value in options.items() if value is not None}
+    for assignment in assignments:
+        field, equals, value = assignment.partition("=")
+        if not equals:
+            raise UsageError(
+                f"{assignment!r} in {expression!r} has no value",
+                where="--method",
+                mend="write NAME:FIELD=VALUE, such as lora:rank=16:lr=1e-3",
+            )
+        (train if field in TrainSpec.model_fields else config)[field] = value
+    return Candidate(
+        expression.strip(), MethodSpec(name=name, config=methods.config_of(name, config)), _train(train)
+    )
+
+
+def _train(values: Mapping[str, Any]) -> TrainSpec:
+    try:
+        return TrainSpec(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"{first['input']!r} is no {field}", where=f"--{field}", why=first["msg"]) from error
+
+
+def candidates(expressions: str, options: Mapping[str, Any]) -> list[Candidate]:
+    """Read a comma-separated list of expressions; each once."""
+    found = [candidate(expression, options) for expression in expressions.split(",") if expression.strip()]
+    if not found:
+        raise UsageError(
+            "no method is named", where="--methods", mend=f"choose among {', '.join(methods.names())}"
+        )
+    if len({one.name for one in found}) < len(found):
+        raise UsageError("a method is named twice", where="--methods")
+    return found

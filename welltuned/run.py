@@ -1,0 +1,229 @@
+"""RunSpec -> artifact + RunRecord: the only place where the parts meet."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+
+from welltuned import __version__, alarms, artifact, frontier, methods
+from welltuned.batches import TokenizedSplit, tokenize
+from welltuned.data import load_dataset
+from welltuned.data.dataset import Dataset
+from welltuned.encoders import Encoder
+from welltuned.engine import Compute, prepare, resolve
+from welltuned.errors import DataError, WelltunedError
+from welltuned.memory import longest_batch, measure_step
+from welltuned.pretrained import Pretrained, pretrained
+from welltuned.progress import Observer
+from welltuned.record import (
+    Provenance,
+    RunRecord,
+    installed_versions,
+    processor_name,
+    read_run,
+    write_arrays,
+    write_json,
+)
+from welltuned.spec import DataSpec, ModelSpec, RunSpec
+from welltuned.train import fit, predict
+
+Splits = dict[str, TokenizedSplit]
+
+
+@dataclass
+class Workbench:
+    """What the runs of one command share: data, weights, tokens and constant features, each made once."""
+
+    observer: Observer = field(default_factory=Observer)
+    _datasets: dict[str, Dataset] = field(default_factory=dict)
+    _models: dict[str, Pretrained] = field(default_factory=dict)
+    _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
+    _features: dict[tuple[str, str, str, str], Splits] = field(default_factory=dict)
+
+    def dataset(self, spec: DataSpec) -> Dataset:
+        """The data, read on first use; its notes are said aloud then."""
+        if spec.id not in self._datasets:
+            dataset = self._datasets[spec.id] = load_dataset(spec)
+            for note in dataset.notes:
+                self.observer.say(note)
+        return self._datasets[spec.id]
+
+    def model(self, spec: ModelSpec) -> Pretrained:
+        """The pretrained model's checked folder, found on first use."""
+        if spec.id not in self._models:
+            self._models[spec.id] = pretrained(spec)
+        return self._models[spec.id]
+
+    def tokens(self, data: DataSpec, model: ModelSpec) -> Splits:
+        """train, dev and test as token ids, made on first use."""
+        key = (data.id, model.id)
+        if key not in self._tokens:
+            dataset, tokenizer = self.dataset(data), self.model(model).tokenizer
+            splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
+            self._tokens[key] = {
+                name: tokenize(split, tokenizer, model.max_length) for name, split in splits.items()
+            }
+            for name, split in self._tokens[key].items():
+                if split.truncation.cut:
+                    self.observer.say(
+                        f"{name}: {split.truncation.share:.1%} of {len(split):,} rows lose the end of the passage "
+                        f"at {model.max_length} tokens"
+                    )
+        return self._tokens[key]
+
+    def features(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> Splits:
+        """The same splits with their pooled representations, which depend on data, model and arithmetic alone."""
+        key = (spec.data.id, spec.model.id, compute.precision, compute.engine)
+        if key not in self._features:
+            self.observer.stage("encoding once", sum(len(split) for split in splits.values()))
+            self._features[key] = {
+                name: frontier.with_features(
+                    encoder, split, spec.train.eval_batch_size, compute, self.observer.advance
+                )
+                for name, split in splits.items()
+            }
+        return self._features[key]
+
+
+class Clock:
+    """Seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Add the seconds of the block to ``name``."""
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
+    """Train as the spec says and leave a whole run folder; a finished run of the same spec is read instead.
+
+    Raises:
+        WelltunedError: of the kind that fits what went wrong; the folder then holds no record.
+    """
+    finished = finished_run(spec, folder)
+    if finished is not None:
+        bench.observer.say(f"{spec.name}: finished before, its record is read")
+        return finished
+    clock, compute = Clock(), resolve(spec.compute)
+    with clock("load"):
+        dataset, origin = bench.dataset(spec.data), bench.model(spec.model)
+        splits = _rows(bench.tokens(spec.data, spec.model), spec)
+        method = methods.build(spec.method)
+        encoder = origin.encoder(spec.model.head, len(dataset.labels), spec.train.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(spec.train.seed)
+            method.attach(encoder)
+        encoder.frontier = method.frontier(encoder.shape)
+        encoder.require_positions(spec.model.max_length)
+        prepare(encoder, compute)
+    ledger = method.ledger(encoder.shape)
+    trained, total = _count(encoder, ledger)
+    with clock("memory"):
+        memory = measure_step(encoder, longest_batch(splits["train"], spec.train.batch_size), compute)
+    if frontier.is_constant_below_head(encoder):
+        with clock("features"):
+            splits = _rows(bench.features(spec, encoder, bench.tokens(spec.data, spec.model), compute), spec)
+    found = fit(encoder, method, splits["train"], splits["dev"], spec.train, compute, bench.observer)
+    clock.seconds |= found.seconds
+    with clock("test"):
+        bench.observer.stage("predicting test", len(splits["test"]))
+        test_logits = predict(encoder, splits["test"], spec.train.eval_batch_size, compute, bench.observer.advance)
+    dev_labels = splits["dev"].labels
+    assert dev_labels is not None
+    write_json(folder / "spec.json", spec)
+    write_arrays(
+        folder / "predictions.safetensors",
+        {"dev.logits": found.dev_logits, "dev.labels": dev_labels, "test.logits": test_logits},
+    )
+    with clock("save"):
+        artifact.save(folder / "model", encoder, method, spec.method, origin, dataset.labels)
+    record = RunRecord(
+        id=spec.id,
+        name=spec.name,
+        spec=spec,
+        labels=list(dataset.labels),
+        rows={name: len(split) for name, split in splits.items()},
+        curve=found.curve,
+        best_epoch=found.best_epoch,
+        dev_accuracy=found.curve[found.best_epoch - 1].dev_accuracy,
+        ledger=ledger,
+        trained_parameters=trained,
+        all_parameters=total,
+        memory=memory,
+        timings=clock.seconds,
+        truncation={name: split.truncation for name, split in splits.items()},
+        alarms=alarms.of_training(found.dev_logits, dev_labels, found.curve),
+        notes=list(dataset.notes),
+        provenance=provenance(compute, dataset, origin.weights_hash),
+    )
+    write_json(folder / "record.json", record)
+    return record
+
+
+def finished_run(spec: RunSpec, folder: Path) -> RunRecord | None:
+    """The record of an earlier run of exactly this spec in this folder, if there is one that is whole."""
+    try:
+        record = read_run(folder)
+    except DataError:
+        return None
+    return record if record.id == spec.id and (folder / "predictions.safetensors").exists() else None
+
+
+def _rows(splits: Splits, spec: RunSpec) -> Splits:
+    """The splits as they are, or, to overfit, the same few rows for training and for dev."""
+    if spec.train.overfit is None:
+        return splits
+    if spec.train.overfit > len(splits["train"]):
+        raise DataError(
+            f"there are {len(splits['train'])} training rows, fewer than the {spec.train.overfit} to overfit",
+            where="--overfit",
+        )
+    few = splits["train"].take(np.arange(spec.train.overfit))
+    return {**splits, "train": few, "dev": few}
+
+
+def _count(encoder: Encoder, ledger: dict[str, int]) -> tuple[int, int]:
+    """Trained and all parameters, counted; the closed form must agree.
+
+    Raises:
+        WelltunedError: the method trains other tensors than it declares.
+    """
+    trained = sum(parameter.numel() for parameter in encoder.parameters() if parameter.requires_grad)
+    if trained != sum(ledger.values()):
+        raise WelltunedError(
+            f"the method declares {sum(ledger.values()):,} trained parameters and trains {trained:,}",
+            why="its ledger and its attach do not agree for this encoder",
+        )
+    return trained, sum(parameter.numel() for parameter in encoder.parameters())
+
+
+def provenance(compute: Compute, dataset: Dataset, weights_hash: str) -> Provenance:
+    """With what a result was made on this machine."""
+    device = torch.cuda.get_device_name() if compute.device.type == "cuda" else "cpu"
+    return Provenance(
+        welltuned=__version__,
+        versions=installed_versions(),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=processor_name(),
+        cores=psutil.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        device=device,
+        precision=f"{compute.precision}, {compute.engine} engine",
+        threads=torch.get_num_threads(),
+        data_hash=dataset.hash,
+        weights_hash=weights_hash,
+    )
