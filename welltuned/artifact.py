@@ -93,9 +93,7 @@ class WelltunedForSequenceClassification(PreTrainedModel):
         return SequenceClassifierOutput(loss=loss, logits=logits)
 
     @classmethod
-    def from_encoder(
-        cls, name_or_path: str, classes: int, pooling: str = "mean"
-    ) -> WelltunedForSequenceClassification:
+    def from_encoder(cls, name_or_path: str, classes: int, pooling: str = "mean") -> WelltunedForSequenceClassification:
         """A pretrained encoder under an untrained linear head: the base that an exported adapter goes onto."""
         backbone = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False)
         options: dict[str, Any] = {"num_labels": classes}

@@ -47,9 +47,7 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         moved = {
-            name: value.to(device, non_blocking=True)
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
+            name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, Tensor)
         }
         return replace(self, **moved)
 
@@ -64,6 +62,7 @@ class TokenizedSplit:
         labels: [N] int64, or None while sealed.
         pad: the padding token's id.
         has_types: whether the model takes segment ids.
+        max_length: tokens a row at most; no batch is padded beyond.
         truncation: how many rows lost tokens.
         cut: [N] whether the row lost tokens.
         features: [N, d] pooled representations once computed; then no token reaches the encoder.
@@ -75,6 +74,7 @@ class TokenizedSplit:
     labels: Ints | None
     pad: int
     has_types: bool
+    max_length: int
     truncation: Truncation
     cut: NDArray[np.bool_] = field(repr=False)
     features: Tensor | None = None
@@ -88,14 +88,14 @@ class TokenizedSplit:
         return np.diff(self.offsets)
 
     def batch(self, rows: Ints) -> Batch:
-        """Collate these rows, padded to the longest of them (a multiple of 8)."""
+        """Collate these rows, padded to the longest of them (to a multiple of 8, up to ``max_length``)."""
         index = torch.from_numpy(rows)
         labels = None if self.labels is None else torch.from_numpy(self.labels[rows])
         if self.features is not None:
             none = torch.empty(len(rows), 0, dtype=torch.int64)
             return Batch(none, none, None, labels, index, self.features[index])
         longest = int(self.lengths[rows].max())
-        width = -(-longest // PAD_MULTIPLE) * PAD_MULTIPLE
+        width = min(-(-longest // PAD_MULTIPLE) * PAD_MULTIPLE, self.max_length)
         ids = np.full((len(rows), width), self.pad, np.int64)
         mask = np.zeros((len(rows), width), np.int64)
         types = np.zeros((len(rows), width), np.int64)
@@ -168,6 +168,7 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
         labels=split.label,
         pad=int(tokenizer.pad_token_id),
         has_types="token_type_ids" in tokenizer.model_input_names,
+        max_length=max_length,
         truncation=Truncation(rows=len(split), cut=int(cut.sum()), questions_cut=questions_cut),
         cut=cut,
     )
@@ -178,9 +179,7 @@ def _shorten(texts: list[str], tokenizer: Any, limit: int) -> tuple[list[str], i
     long = [i for i, text in enumerate(texts) if len(text) > limit]
     if not long:
         return texts, 0
-    encoded = tokenizer(
-        [texts[i] for i in long], add_special_tokens=False, return_offsets_mapping=True, verbose=False
-    )
+    encoded = tokenizer([texts[i] for i in long], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     shortened, count = list(texts), 0
     for row, offsets in zip(long, encoded["offset_mapping"], strict=True):
         if len(offsets) > limit:

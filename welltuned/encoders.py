@@ -15,7 +15,6 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from welltuned.batches import Batch
-from welltuned.errors import UsageError
 from welltuned.shapes import Shape
 
 
@@ -175,18 +174,3 @@ class Encoder(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not below_is_constant):
             hidden = self.hidden(batch)
         return cast(Tensor, self.head(hidden, batch.mask))
-
-    def require_positions(self, max_length: int) -> None:
-        """Refuse rows that are longer than the positions this encoder was trained with.
-
-        Raises:
-            UsageError: prompt and row together exceed ``shape.positions``.
-        """
-        if self.prompt_length + max_length > self.shape.positions:
-            room = self.shape.positions - self.prompt_length
-            before = f" behind a prompt of {self.prompt_length}" if self.prompt_length else ""
-            raise UsageError(
-                f"rows of {max_length} tokens{before} exceed this encoder's {self.shape.positions} positions",
-                where="--max-length",
-                mend=f"use --max-length {room} or less" if room >= 8 else "use a shorter prompt",
-            )

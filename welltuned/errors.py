@@ -15,9 +15,7 @@ class WelltunedError(Exception):
 
     exit_code = 1
 
-    def __init__(
-        self, what: str, *, where: str | None = None, why: str | None = None, mend: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, where: str | None = None, why: str | None = None, mend: str | None = None) -> None:
         self.what, self.where, self.why, self.mend = what, where, why, mend
         super().__init__(self.message)
 

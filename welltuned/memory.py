@@ -63,9 +63,7 @@ def measure_step(encoder: Encoder, batch: Batch, compute: Compute) -> Memory:
         peak=peak,
         rows=len(batch),
         tokens=int(batch.mask.shape[1]),
-        how="CUDA allocator"
-        if compute.device.type == "cuda"
-        else "every tensor's storage, followed through one step",
+        how="CUDA allocator" if compute.device.type == "cuda" else "every tensor's storage, followed through one step",
     )
 
 

@@ -50,9 +50,7 @@ def candidate(expression: str, options: Mapping[str, Any]) -> Candidate:
                 mend="write NAME:FIELD=VALUE, such as lora:rank=16:lr=1e-3",
             )
         (train if field in TrainSpec.model_fields else config)[field] = value
-    return Candidate(
-        expression.strip(), MethodSpec(name=name, config=methods.config_of(name, config)), _train(train)
-    )
+    return Candidate(expression.strip(), MethodSpec(name=name, config=methods.config_of(name, config)), _train(train))
 
 
 def _train(values: Mapping[str, Any]) -> TrainSpec:
@@ -68,9 +66,7 @@ def candidates(expressions: str, options: Mapping[str, Any]) -> list[Candidate]:
     """Read a comma-separated list of expressions; each once."""
     found = [candidate(expression, options) for expression in expressions.split(",") if expression.strip()]
     if not found:
-        raise UsageError(
-            "no method is named", where="--methods", mend=f"choose among {', '.join(methods.names())}"
-        )
+        raise UsageError("no method is named", where="--methods", mend=f"choose among {', '.join(methods.names())}")
     if len({one.name for one in found}) < len(found):
         raise UsageError("a method is named twice", where="--methods")
     return found

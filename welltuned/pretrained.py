@@ -79,9 +79,7 @@ class Pretrained:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             if head == "native":
-                return Encoder(
-                    *native_parts(self._load(AutoModelForSequenceClassification, num_labels=classes)), shape
-                )
+                return Encoder(*native_parts(self._load(AutoModelForSequenceClassification, num_labels=classes)), shape)
             backbone = self._load(AutoModel, **without_pooler(self.config))
             return Encoder(backbone, LinearHead(shape.hidden, classes, head), shape)
 

@@ -180,7 +180,11 @@ class TableRow(_Schema):
 
 
 class Statement(_Schema):
-    """A paired statement about two rows of the table, over the same test items."""
+    """A paired statement about two rows of the table, over the same test items.
+
+    ``low`` and ``high`` bound the difference a - b simultaneously over all pairs at ``level``; ``p`` is the pair's
+    own p-value and ``p_holm`` the one corrected over all pairs, on which ``significant`` is decided.
+    """
 
     a: str
     b: str
@@ -191,12 +195,20 @@ class Statement(_Schema):
     p_holm: float
     scope: str
     sentence: str
+    level: float = 0.95
+    significant: bool = False
 
 
 class ComparisonRecord(_Schema):
-    """What a comparison found; ``results.json`` of its folder."""
+    """What a comparison found; ``results.json`` of its folder.
+
+    Beside it: ``labels.safetensors`` with the opened test.labels [M], and ``baselines.safetensors`` with the
+    baselines' log-probabilities, so that every figure can be recomputed from the folder.
+    """
 
     schema_version: int = SCHEMA
+    id: str = ""
+    winner: str | None = None
     command: str
     data: str
     data_hash: str
@@ -300,6 +312,25 @@ def _read(path: Path, kind: type[_Record]) -> _Record:
             why=str(error.errors(include_url=False)[0]["msg"]),
             mend="run the same command again to make it anew",
         ) from error
+
+
+class TrainingRecord(_Schema):
+    """What ``train`` found; ``results.json`` of its folder, beside the run's own ``record.json``.
+
+    ``learned`` says, for a run that was to overfit a few rows, whether it has every one of them right.
+    """
+
+    schema_version: int = SCHEMA
+    command: str
+    run: str
+    data: str
+    dev: Score
+    test: Score | None
+    majority_dev: float
+    learned: bool | None
+    verdict: str
+    test_openings: int
+    alarms: list[Alarm]
 
 
 VERSIONED = (

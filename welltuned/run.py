@@ -68,9 +68,7 @@ class Workbench:
         if key not in self._tokens:
             dataset, tokenizer = self.dataset(data), self.model(model).tokenizer
             splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
-            self._tokens[key] = {
-                name: tokenize(split, tokenizer, model.max_length) for name, split in splits.items()
-            }
+            self._tokens[key] = {name: tokenize(split, tokenizer, model.max_length) for name, split in splits.items()}
             for name, split in self._tokens[key].items():
                 if split.truncation.cut:
                     self.observer.say(
@@ -85,9 +83,7 @@ class Workbench:
         if key not in self._features:
             self.observer.stage("encoding once", sum(len(split) for split in splits.values()))
             self._features[key] = {
-                name: frontier.with_features(
-                    encoder, split, spec.train.eval_batch_size, compute, self.observer.advance
-                )
+                name: frontier.with_features(encoder, split, spec.train.eval_batch_size, compute, self.observer.advance)
                 for name, split in splits.items()
             }
         return self._features[key]
@@ -127,7 +123,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
             torch.manual_seed(spec.train.seed)
             method.attach(encoder)
         encoder.frontier = method.frontier(encoder.shape)
-        encoder.require_positions(spec.model.max_length)
+        encoder.shape.require_positions(method.positions(), spec.model.max_length)
         prepare(encoder, compute)
     ledger = method.ledger(encoder.shape)
     trained, total = _count(encoder, ledger)

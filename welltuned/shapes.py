@@ -108,6 +108,25 @@ class Shape:
         """The same encoder under another head."""
         return replace(self, head=head, classes=classes)
 
+    def require_positions(self, before: int, max_length: int) -> None:
+        """Refuse rows that are longer than the positions this encoder was trained with.
+
+        Args:
+            before: positions that a method takes up in front of each row.
+            max_length: tokens a row at most.
+
+        Raises:
+            UsageError: together they exceed ``positions``.
+        """
+        room = self.positions - before
+        if max_length > room:
+            behind = f" behind a prefix of {before}" if before else ""
+            raise UsageError(
+                f"rows of {max_length} tokens{behind} exceed this encoder's {self.positions} positions",
+                where="--max-length",
+                mend=f"use --max-length {room} or less" if room >= 8 else "use a shorter prefix",
+            )
+
     def matrices_of(self, roles: Roles) -> tuple[Matrix, ...]:
         """The matrices of a block that compute at least one of these roles.
 

@@ -130,9 +130,7 @@ def measure(
         raise UsageError(f"there is no value {target}", where="target", mend=f"give 0 to {n - 1}")
     wanted = target % n
     passes = [gradients(lookup, wanted, e, torch.Generator().manual_seed(seed), draws) for e in estimators]
-    output, query, keys, values = (
-        torch.stack([part.mean(0) for part in parts]) for parts in zip(*passes, strict=True)
-    )
+    output, query, keys, values = (torch.stack([part.mean(0) for part in parts]) for parts in zip(*passes, strict=True))
     way = torch.linspace(-1, 3, 401, dtype=torch.float64)
     step = _safe_step(lookup)
     return Gradients(

@@ -171,9 +171,7 @@ def figure(result: Retrieval) -> Figure:
     left.annotate(f"guessing: 1 in {round(1 / result.guessing)}", (result.steps[-1], result.guessing), (0, -12),
                   textcoords="offset points", ha="right", fontsize=8, color="0.3")  # fmt: skip
     left.set_ylim(0, 1.03)
-    drawing.label(
-        left, title="Key-value retrieval: argmax learns nothing", x="optimiser step", y="held-out accuracy"
-    )
+    drawing.label(left, title="Key-value retrieval: argmax learns nothing", x="optimiser step", y="held-out accuracy")
     _curves(right, result, result.loss)
     drawing.label(
         right,

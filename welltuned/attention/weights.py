@@ -169,12 +169,8 @@ def figure(result: Cooling) -> Figure:
     drawn, (left, right) = drawing.panels(2)
     t = result.temperatures
     for i, score in enumerate(result.scores.tolist()):
-        left.plot(
-            t, result.path[:, i], markevery=(i % 4, 4), label=f"key {i} (score {score:g})", **drawing.style(i)
-        )
-    drawing.label(
-        left, title="Cooling turns softmax into argmax", x="temperature (log scale)", y="attention weight"
-    )
+        left.plot(t, result.path[:, i], markevery=(i % 4, 4), label=f"key {i} (score {score:g})", **drawing.style(i))
+    drawing.label(left, title="Cooling turns softmax into argmax", x="temperature (log scale)", y="attention weight")
     _draw_distance(right, result)
     for axes in (left, right):
         axes.set_xscale("log")

@@ -82,9 +82,7 @@ def overlaps(dataset: Dataset, matchers: Mapping[str, Matcher] = MATCHERS) -> li
     ]
 
 
-def _overlaps(
-    splits: Mapping[str, Split], matchers: Mapping[str, Matcher], *, supplied: bool
-) -> Iterator[Overlap]:
+def _overlaps(splits: Mapping[str, Split], matchers: Mapping[str, Matcher], *, supplied: bool) -> Iterator[Overlap]:
     for (left, a), (right, b) in combinations(splits.items(), 2):
         units: tuple[Unit, ...] = ("row",) if a.pair is None else ("row", "passage")
         for unit in units:

@@ -180,9 +180,7 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _text_notes(
-    table: Table, name: str, texts: list[str], foreign: Sequence[int], broken: Sequence[int]
-) -> list[str]:
+def _text_notes(table: Table, name: str, texts: list[str], foreign: Sequence[int], broken: Sequence[int]) -> list[str]:
     long = [i for i, text in enumerate(texts) if len(text) > LONG_TEXT]
     notes = []
     if foreign:

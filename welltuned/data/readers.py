@@ -84,9 +84,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except PermissionError as error:
-        raise DataError(
-            "permission to read the file is denied", where=str(path), mend=f"chmod u+r {path}"
-        ) from error
+        raise DataError("permission to read the file is denied", where=str(path), mend=f"chmod u+r {path}") from error
     except OSError as error:
         raise DataError(f"the file cannot be read: {error.strerror or error}", where=str(path)) from error
 
@@ -341,9 +339,7 @@ def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
     """Class names that Hugging Face's ``datasets`` keeps in a Parquet file's metadata."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            name: tuple(map(str, feature["names"])) for name, feature in features.items() if "names" in feature
-        }
+        return {name: tuple(map(str, feature["names"])) for name, feature in features.items() if "names" in feature}
     except (KeyError, TypeError, ValueError, AttributeError):
         return {}
 

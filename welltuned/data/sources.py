@@ -198,9 +198,7 @@ def _joined(tables: list[Table]) -> Table:
     if len(tables) == 1:
         return tables[0]
     names = dict.fromkeys(name for table in tables for name in table.columns)
-    columns = {
-        name: [v for table in tables for v in table.columns.get(name, [None] * len(table))] for name in names
-    }
+    columns = {name: [v for table in tables for v in table.columns.get(name, [None] * len(table))] for name in names}
     origin = tuple(place for table in tables for place in table.origin)
     return Table(tables[0].name, columns, origin, tables[0].classes)
 
@@ -343,16 +341,12 @@ def tables_of(splits: Mapping[str, Any], source: str) -> tuple[dict[str, Table],
             why=f"the splits are {', '.join(map(str, splits))}",
             mend="save the splits you mean as files train, dev and test in one folder",
         )
-    tables = {
-        split: _hub_table(splits[chosen[split]], source, chosen[split]) for split in SPLITS if split in chosen
-    }
+    tables = {split: _hub_table(splits[chosen[split]], source, chosen[split]) for split in SPLITS if split in chosen}
     return tables, _hub_notes(splits, chosen, source)
 
 
 def _hub_notes(names: Iterable[Any], chosen: Mapping[str, str], source: str) -> tuple[str, ...]:
-    notes = [
-        f"{source}: the split {theirs!r} is taken as {ours}" for ours, theirs in chosen.items() if ours != theirs
-    ]
+    notes = [f"{source}: the split {theirs!r} is taken as {ours}" for ours, theirs in chosen.items() if ours != theirs]
     if left := [str(name) for name in names if str(name) not in chosen.values()]:
         notes.append(f"{source}: the splits {', '.join(left)} are not used")
     return tuple(notes)

@@ -25,9 +25,7 @@ __path__ += [folder for folder in os.environ.get("WELLTUNED_METHODS", "").split(
 
 def names() -> tuple[str, ...]:
     """All methods by name, in alphabetical order; nothing is imported."""
-    return tuple(
-        sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
-    )
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
 def find(name: str) -> type[Method[Any]]:
@@ -51,9 +49,7 @@ def find(name: str) -> type[Method[Any]]:
         if issubclass(kind, Method) and kind.__module__ == module.__name__ and not inspect.isabstract(kind)
     ]
     if len(own) != 1:
-        raise UsageError(
-            f"the file of method {name!r} holds {len(own)} methods instead of one", where=module.__file__
-        )
+        raise UsageError(f"the file of method {name!r} holds {len(own)} methods instead of one", where=module.__file__)
     return own[0]
 
 

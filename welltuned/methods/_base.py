@@ -89,6 +89,10 @@ class Method(ABC, Generic[Fields]):
     def ledger(self, shape: Shape) -> dict[str, int]:
         """The number of trainable parameters in closed form, part by part."""
 
+    def positions(self) -> int:
+        """Positions that the method takes up in front of every row."""
+        return 0
+
     def merge(self, encoder: Encoder) -> bool:  # noqa: ARG002
         """Fold the method into the encoder's own weights; False where that cannot be done.
 

@@ -15,6 +15,7 @@ from peft import inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from pydantic import BeforeValidator, Field
 from safetensors.torch import save_file
+from torch import nn
 
 from welltuned.encoders import Encoder, NativeHead
 from welltuned.methods._base import Choice, Defaults, Method, MethodConfig, Range, freeze_backbone
@@ -87,15 +88,15 @@ class Lora(Method[LoraConfig]):
 
     def export_adapter(self, encoder: Encoder, folder: Path, base: str) -> None:
         """An adapter that ``peft.PeftModel.from_pretrained`` puts onto the base model under the same head."""
-        prefix, native = "encoder.backbone", isinstance(encoder.head, NativeHead)
+        prefix = "encoder.backbone"
+        heads: dict[str, nn.Module] = {"encoder.head": encoder.head}
         if isinstance(encoder.head, NativeHead):
-            prefix = encoder.head.stock.base_model_prefix
+            prefix, heads = encoder.head.stock.base_model_prefix, encoder.head.trained_modules()
         tensors = {
             f"base_model.model.{prefix}.{name.replace('.default', '')}": parameter
             for name, parameter in encoder.backbone.named_parameters()
             if parameter.requires_grad
         }
-        heads = encoder.head.trained_modules() if native else {"encoder.head": encoder.head}
         for path, module in heads.items():
             tensors |= {f"base_model.model.{path}.{name}": value for name, value in module.named_parameters()}
         config = self._peft_config(encoder.shape, prefix)
@@ -103,15 +104,13 @@ class Lora(Method[LoraConfig]):
         config.base_model_name_or_path = base
         config.modules_to_save = list(heads)
         config.inference_mode = True
-        config.save_pretrained(folder)
+        config.save_pretrained(str(folder))
         save_file({name: value.detach().contiguous() for name, value in tensors.items()}, folder / ADAPTER)
 
     def merge(self, encoder: Encoder) -> bool:
         """W0 + (alpha / r) B A in the place of each adapted layer."""
         adapted = [
-            (name, module)
-            for name, module in encoder.backbone.named_modules()
-            if isinstance(module, BaseTunerLayer)
+            (name, module) for name, module in encoder.backbone.named_modules() if isinstance(module, BaseTunerLayer)
         ]
         for name, module in adapted:
             module.merge()

@@ -71,6 +71,10 @@ class Prefix(Method[PrefixConfig]):
         """The prompt stands before the first block."""
         return 0
 
+    def positions(self) -> int:
+        """l."""
+        return self.config.length
+
     def ledger(self, shape: Shape) -> dict[str, int]:
         """l*e for the prompt; d*C + C for the linear head."""
         return {"prefix": self.config.length * shape.embedding, "head": shape.head_parameters}

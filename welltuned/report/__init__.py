@@ -34,10 +34,10 @@ def render(folder: Path) -> Path:
         DataError: the folder holds no record, or a damaged one.
         ResourceError: the report cannot be written.
     """
-    if (folder / "results.json").is_file():
-        content = _render_comparison(folder, records.read_comparison(folder))
-    elif (folder / "record.json").is_file():
+    if (folder / "record.json").is_file():
         content = _render_run(folder, records.read_run(folder))
+    elif (folder / "results.json").is_file():
+        content = _render_comparison(folder, records.read_comparison(folder))
     else:
         raise DataError(
             "no results to report on",

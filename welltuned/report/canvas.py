@@ -98,9 +98,7 @@ def legend_below(figure: Figure, columns: int) -> None:
         return
     lines = math.ceil(len(handles) / columns) * max(label.count("\n") + 1 for label in handles)
     figure.set_figheight(figure.get_figheight() + 0.21 * (lines - 1))
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=columns, handlelength=2.8
-    )
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, handlelength=2.8)
 
 
 def wrapped(text: str, width: int, lines: int = 4) -> str:

@@ -46,9 +46,7 @@ def accuracy_by_epoch(record: ComparisonRecord, runs: rows.Runs) -> Figure:
     pairs = rows.with_curves(record, runs)
     columns = 1 if len(pairs) <= 1 else 2 if len(pairs) <= 4 else 3
     lines = max(1, math.ceil(len(pairs) / columns))
-    figure, axes = canvas.new(
-        f"Accuracy by epoch on {record.data}", 1.1 + 2.6 * lines, lines, columns, sharey=True
-    )
+    figure, axes = canvas.new(f"Accuracy by epoch on {record.data}", 1.1 + 2.6 * lines, lines, columns, sharey=True)
     majority = rows.majority_accuracy(record, "dev")
     for panel, (row, found) in zip(axes, pairs, strict=False):
         _curves(panel, [run.curve for run in found])
@@ -141,9 +139,7 @@ def _bars(axes: Axes, methods: Sequence[TableRow], split: str, shift: float) -> 
             hatch=None if test else "///", linewidth=0.8,
         )  # fmt: skip
         axes.errorbar(x, y, yerr=_whisker(score), fmt="none", ecolor=INK, elinewidth=1.3, capsize=3)
-        axes.annotate(
-            f"{y:.1f}", (x, 100 * score.high), (0, 3), textcoords="offset points", ha="center", fontsize=9
-        )
+        axes.annotate(f"{y:.1f}", (x, 100 * score.high), (0, 3), textcoords="offset points", ha="center", fontsize=9)
         label = "_"
 
 
@@ -236,9 +232,7 @@ def _cost_points(axes: Axes, methods: Sequence[TableRow], split: str, cost: str,
 def _baseline_lines(axes: Axes, baselines: Sequence[TableRow], split: str) -> None:
     scored = [(row, score) for row in baselines if (score := _score(row, split))]
     for (row, score), dashes in zip(scored, cycle(canvas.DASHES), strict=False):
-        axes.axhline(
-            100 * score.accuracy, color=QUIET, lw=1.3, ls=dashes, label=canvas.wrapped(row.name, 30), zorder=1
-        )
+        axes.axhline(100 * score.accuracy, color=QUIET, lw=1.3, ls=dashes, label=canvas.wrapped(row.name, 30), zorder=1)
 
 
 def _log_axis(axes: Axes, amounts: Sequence[int]) -> None:

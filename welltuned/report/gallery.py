@@ -97,9 +97,7 @@ def _costs(record: ComparisonRecord) -> Picture:
         "Accuracy against what it costs. Cheaper is further left and better is higher, so the configurations "
         "worth having lie at the upper left."
     )
-    return Picture(
-        "cost", caption, f"Accuracy against three costs. {told}.", lambda: figures.accuracy_by_cost(record)
-    )
+    return Picture("cost", caption, f"Accuracy against three costs. {told}.", lambda: figures.accuracy_by_cost(record))
 
 
 def _curves(record: ComparisonRecord, runs: rows.Runs) -> Picture:
@@ -111,9 +109,7 @@ def _curves(record: ComparisonRecord, runs: rows.Runs) -> Picture:
         "Accuracy by epoch: train dashed, dev solid, single seeds thin, their mean thick. "
         "Train rising while dev stands or falls is overfitting."
     )
-    return Picture(
-        "curves", caption, f"Curves of accuracy. {told}.", lambda: figures.accuracy_by_epoch(record, runs)
-    )
+    return Picture("curves", caption, f"Curves of accuracy. {told}.", lambda: figures.accuracy_by_epoch(record, runs))
 
 
 def _memory(memories: Mapping[str, Memory]) -> Picture:

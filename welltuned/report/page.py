@@ -135,9 +135,7 @@ def _absent(text: str | None) -> str:
 def _score(score: Score | None) -> str:
     if score is None:
         return _absent(None)
-    return markup.join(
-        [format.percent(score.accuracy), " ", element("span", format.interval(score), class_="range")]
-    )
+    return markup.join([format.percent(score.accuracy), " ", element("span", format.interval(score), class_="range")])
 
 
 def openings(record: ComparisonRecord) -> str:

@@ -112,9 +112,7 @@ def flat(config: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def split_sizes(
-    sizes: Mapping[str, int], shares: Mapping[str, Mapping[str, float]], labels: Sequence[str]
-) -> Markup:
+def split_sizes(sizes: Mapping[str, int], shares: Mapping[str, Mapping[str, float]], labels: Sequence[str]) -> Markup:
     """Rows of each split and, where known, the share of each label."""
     shown = labels if shares else []
     columns = [Column("split"), Column("rows", numeric=True), *(Column(label, numeric=True) for label in shown)]

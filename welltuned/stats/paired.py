@@ -131,9 +131,7 @@ def _seed_terms(a: Moments, b: Moments, fixed_a: bool, fixed_b: bool) -> list[Se
     return [seed_term(a, weight_a), seed_term(b, weight_b)]
 
 
-def compare_batch(
-    a: Bools, b: Bools, *, deterministic_a: bool = False, deterministic_b: bool = False
-) -> PairedBatch:
+def compare_batch(a: Bools, b: Bools, *, deterministic_a: bool = False, deterministic_b: bool = False) -> PairedBatch:
     """Compare A [R, S, N] with B [R, S', N] in each of R experiments; see :func:`compare_pair`."""
     if a.shape[-2] == b.shape[-2] == 1:
         return _one_model_each(a, b)

@@ -19,10 +19,10 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 # Where items and few seeds share the variance, a small seed mean square goes with too many degrees of
-# freedom, and the far tails that Holm's steps look at come out too thin. Their inverse is raised by MIXED
-# * w * (1 - w) / df, w the share of the seeds in the variance: zero where one source dominates. The value
-# is calibrated by simulation (benchmarks/coverage.py).
-MIXED = 0.5
+# freedom, and the far tails that Holm's steps look at come out too thin. The inverse of the degrees of
+# freedom is raised by MIXED * w**2 * (1 - w) / df, w the share of the seeds in the variance: next to nothing
+# where one source dominates. Shape and value are calibrated by simulation (benchmarks/coverage.py).
+MIXED = 0.8
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,9 @@ def satterthwaite(item: Floats, terms: Sequence[SeedTerm], n: int) -> tuple[Floa
     variance = item + seed
     spread = item**2 / (n - 1) + sum(term.square**2 / term.df for term in terms)
     smallest = min(term.df for term in terms)
-    inverse = np.divide(
-        spread + MIXED * item * seed / smallest,
-        variance**2,
-        out=np.full(np.shape(variance), 1 / (n - 1)),
-        where=variance > 0,
-    )
+    share = np.divide(seed, variance, out=np.zeros(np.shape(variance)), where=variance > 0)
+    inverse = np.divide(spread, variance**2, out=np.full(share.shape, 1 / (n - 1)), where=variance > 0)
+    inverse = inverse + MIXED * share**2 * (1 - share) / smallest
     inverse = np.clip(inverse, 1e-12, 1 / min(n - 1, smallest))
     return np.where(variance > 0, variance, 2 / (n + 2) ** 2), 1 / inverse
 

@@ -68,9 +68,7 @@ def restricted_score(only_a, only_b, n, delta):
         cells = np.array([q + delta, q, 1 - 2 * q - delta])
         return -np.array([only_a, only_b, n - only_a - only_b]) @ np.log(np.maximum(cells, 1e-300))
 
-    q = minimize_scalar(
-        loss, bounds=(max(0, -delta), (1 - delta) / 2), method="bounded", options={"xatol": 1e-12}
-    ).x
+    q = minimize_scalar(loss, bounds=(max(0, -delta), (1 - delta) / 2), method="bounded", options={"xatol": 1e-12}).x
     return ((only_a - only_b) / n - delta) / math.sqrt((2 * q + delta - delta**2) / n)
 
 

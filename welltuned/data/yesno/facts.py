@@ -103,9 +103,7 @@ def _value(kind: Kind, cell: str) -> Value:
     return cell if kind == "text" else float(cell)
 
 
-def split_entities(
-    domain: Domain, shares: Mapping[str, float], rng: random.Random
-) -> dict[str, tuple[Entity, ...]]:
+def split_entities(domain: Domain, shares: Mapping[str, float], rng: random.Random) -> dict[str, tuple[Entity, ...]]:
     """Deal the entities of a domain at random into disjoint splits of about these shares (summing to 1)."""
     order = list(domain.entities)
     rng.shuffle(order)

@@ -89,9 +89,7 @@ def values(entity: Entity, attribute: str, kind: Kind) -> tuple[str, ...]:
     return (fmt(entity.number(attribute)),) if kind == "number" else (entity.text(attribute),)
 
 
-def distinct(
-    pool: Pool, rng: random.Random, count: int, *kinds: Kind
-) -> tuple[str, list[Entity], list[str]] | None:
+def distinct(pool: Pool, rng: random.Random, count: int, *kinds: Kind) -> tuple[str, list[Entity], list[str]] | None:
     """An attribute of these kinds, entities that share no value of it, and one value of each."""
     attributes = pool.domain.attributes(*kinds)
     for _ in range(TRIES if attributes else 0):

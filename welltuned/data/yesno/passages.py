@@ -61,6 +61,5 @@ def mentions(text: str, phrases: tuple[str, ...]) -> bool:
     """Whether one of these phrases occurs in the text as whole words, in any case."""
     lower = text.lower()
     return any(
-        phrase.lower() in lower and re.search(rf"(?<!\w){re.escape(phrase.lower())}(?!\w)", lower)
-        for phrase in phrases
+        phrase.lower() in lower and re.search(rf"(?<!\w){re.escape(phrase.lower())}(?!\w)", lower) for phrase in phrases
     )

@@ -1,0 +1,59 @@
+"""What all tests share: their order, one thread of arithmetic, and tiny models of every family."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from families import FAMILIES, write_model
+from hypothesis import settings
+
+from welltuned.pretrained import Pretrained, pretrained
+from welltuned.spec import ModelSpec
+
+LAYERS = ("unit", "conformance", "e2e")
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+torch.set_num_threads(1)
+settings.register_profile("welltuned", deadline=None)
+settings.load_profile("welltuned")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Unit tests first, then conformance, then end to end; a folder outside these comes last."""
+    root = config.rootpath / "tests"
+
+    def layer(item: pytest.Item) -> int:
+        inside = item.path.is_relative_to(root)
+        folder = item.path.relative_to(root).parts[0] if inside else ""
+        return LAYERS.index(folder) if folder in LAYERS else len(LAYERS)
+
+    items.sort(key=layer)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a family's tiny model, written on first use."""
+
+    @functools.cache
+    def written(family: str) -> Path:
+        folder = tmp_path_factory.mktemp(f"tiny-{family}")
+        write_model(FAMILIES[family], folder)
+        return folder
+
+    return written
+
+
+@pytest.fixture(scope="session")
+def tiny(model_folder: Callable[[str], Path]) -> Callable[[str], Pretrained]:
+    """A family's tiny model, checked and ready to make encoders."""
+
+    @functools.cache
+    def found(family: str) -> Pretrained:
+        return pretrained(ModelSpec(name=str(model_folder(family)), max_length=64))
+
+    return found

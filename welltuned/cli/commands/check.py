@@ -1,0 +1,54 @@
+"""Look at data before training on it: splits, balance, overlaps, contradictions, truncation."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from welltuned.cli import options
+
+
+def command(
+    data: options.Data,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Also say what this model cuts off.")] = None,
+    max_length: options.MaxLength = 256,
+    text: options.Text = None,
+    text_pair: options.TextPair = None,
+    label: options.Label = None,
+    split: options.Split = "given",
+    split_seed: options.SplitSeed = 0,
+    json: options.Json = False,
+) -> None:
+    """Look at data before training on it: splits, balance, overlaps, contradictions, truncation."""
+    from json import dumps
+
+    from welltuned.cli import requests
+    from welltuned.cli.console import stdout
+    from welltuned.data import checks, load_dataset
+    from welltuned.spec import DataSpec, ModelSpec
+
+    spec = requests.spec(
+        DataSpec, source=data, text=text, text_pair=text_pair, label=label, split=split, split_seed=split_seed
+    )
+    dataset = load_dataset(spec)
+    said = [{"level": "note", "what": note} for note in dataset.notes]
+    said += [{"level": finding.level, "what": finding.what} for finding in checks.findings(dataset)]
+    if model is not None:
+        from welltuned.batches import tokenize
+        from welltuned.pretrained import pretrained
+
+        tokenizer = pretrained(requests.spec(ModelSpec, name=model, max_length=max_length)).tokenizer
+        for name, rows in (("train", dataset.train), ("dev", dataset.dev), ("test", dataset.test)):
+            cut = tokenize(rows, tokenizer, max_length).truncation
+            level = "warning" if cut.share > 0.2 else "note"
+            said.append({"level": level, "what": f"{name}: {cut.share:.1%} of rows are cut at {max_length} tokens"})
+    counts = {"train": len(dataset.train), "dev": len(dataset.dev), "test": len(dataset.test)}
+    if json:
+        print(dumps({"data": dataset.name, "hash": dataset.hash, "rows": counts, "labels": dataset.labels,
+                     "findings": said}, indent=2, ensure_ascii=False))  # fmt: skip
+        return
+    stdout.print(f"{dataset.name}: {', '.join(f'{name} {count:,}' for name, count in counts.items())} rows")
+    stdout.print(f"labels: {', '.join(dataset.labels)}")
+    for line in said:
+        stdout.print(f"{line['level']}: {line['what']}", markup=False)

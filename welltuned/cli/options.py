@@ -1,0 +1,44 @@
+"""Options that several commands share, with their help and Hugging Face's names where it has one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    str,
+    typer.Argument(metavar="DATA", help="builtin:yesno, a Hub id, a file, or a folder of train/dev/test files."),
+]
+Model = Annotated[
+    str, typer.Option("--model", "-m", "--model-name-or-path", help="Alias, Hub id or folder; minilm is packaged.")
+]
+Head = Annotated[str, typer.Option(help="Linear over the masked mean, over the first token, or the native head.")]
+MaxLength = Annotated[int, typer.Option("--max-length", "--max-seq-length", help="Tokens a row at most.", min=8)]
+Text = Annotated[str | None, typer.Option(help="Column of the first text (question).")]
+TextPair = Annotated[str | None, typer.Option(help="Column of the second text (passage); '' for none.")]
+Label = Annotated[str | None, typer.Option(help="Column of the label.")]
+Split = Annotated[str, typer.Option(help="given: keep supplied splits; grouped: cut anew, no passage in two.")]
+SplitSeed = Annotated[int, typer.Option(help="Decides every cut.", min=0)]
+MaxTrain = Annotated[int | None, typer.Option("--max-train-samples", help="Keep so many train rows.", min=1)]
+MaxEval = Annotated[int | None, typer.Option("--max-eval-samples", help="Keep so many dev rows.", min=1)]
+MaxPredict = Annotated[int | None, typer.Option("--max-predict-samples", help="Keep so many test rows.", min=1)]
+LearningRate = Annotated[float | None, typer.Option("--lr", "--learning-rate", help="Else the method's own.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", "--num-train-epochs", help="Else the method's own.", min=1)]
+BatchSize = Annotated[int, typer.Option("--batch-size", "--per-device-train-batch-size", help="Rows a step.", min=1)]
+EvalBatchSize = Annotated[
+    int, typer.Option("--eval-batch-size", "--per-device-eval-batch-size", help="Rows a forward pass.", min=1)
+]
+WeightDecay = Annotated[float, typer.Option(help="Decoupled decay on matrices.", min=0)]
+WarmupRatio = Annotated[float, typer.Option(help="Share of steps with rising rate.", min=0, max=1)]
+Schedule = Annotated[str, typer.Option("--schedule", "--lr-scheduler-type", help="linear, constant or cosine.")]
+Patience = Annotated[
+    int | None,
+    typer.Option("--patience", "--early-stopping-patience", help="Stop after so many epochs no better.", min=1),
+]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+Engine = Annotated[str, typer.Option(help="fast, or plain Transformers.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Out = Annotated[Path | None, typer.Option("--out", "--output-dir", help="Folder of results; else below runs/.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]

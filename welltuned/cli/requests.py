@@ -1,0 +1,58 @@
+"""From parsed options to validated specs, with errors that name the option."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from welltuned.errors import UsageError
+
+_Spec = TypeVar("_Spec", bound=BaseModel)
+
+
+def spec(kind: type[_Spec], **values: Any) -> _Spec:
+    """A spec from option values.
+
+    Raises:
+        UsageError: a value that the spec refuses, under its option's name.
+    """
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else None
+        raise UsageError(f"{first['input']!r} cannot be used here", where=option, why=first["msg"]) from error
+
+
+def seeds(text: str) -> list[int]:
+    """``0,1,2`` as numbers.
+
+    Raises:
+        UsageError: not a list of different whole numbers from 0 on.
+    """
+    try:
+        found = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no list of seeds", where="--seeds", mend="write 0,1,2") from error
+    if not found or min(found) < 0 or len(set(found)) < len(found):
+        raise UsageError("seeds must be different whole numbers from 0 on", where="--seeds", mend="write 0,1,2")
+    return found
+
+
+def folder(out: Path | None, command: str, data: str, identity: str) -> Path:
+    """The folder of results: as asked, or one that the same command finds again."""
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file, not a folder", where="--out")
+        return out
+    name = data.rstrip("/").rsplit("/", 1)[-1].replace("builtin:", "").split(".")[0] or "data"
+    return Path("runs") / f"{command}-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+def command_line() -> str:
+    """What was typed, without the folder that the program lies in."""
+    return " ".join(["welltuned", *sys.argv[1:]])
