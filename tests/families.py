@@ -29,10 +29,12 @@ from welltuned.data.dataset import Split
 from welltuned.encoders import Encoder
 from welltuned.pretrained import Pretrained
 
-WORDS = (
-    "is was the a an of in on it moon sun river tall old new red blue green city tower book film song king queen "
-    "north south east west long short high low first last great small won lost made born built wrote ran"
-).split()
+WORDS = [
+    "is", "was", "the", "a", "an", "of", "in", "on", "it", "moon", "sun", "river",
+    "tall", "old", "new", "red", "blue", "green", "city", "tower", "book", "film", "song", "king",
+    "queen", "north", "south", "east", "west", "long", "short", "high", "low", "first", "last", "great",
+    "small", "won", "lost", "made", "born", "built", "wrote", "ran",
+]  # fmt: skip
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = list(string.ascii_lowercase)
 POSITIONS = 128
@@ -86,8 +88,8 @@ def modernbert_tokenizer() -> Any:
 
 
 def roberta_tokenizer() -> Any:
-    """Byte-level pairs without merges: a token a character."""
-    pieces = ["<s>", "<pad>", "</s>", "<unk>", "Ġ", *string.digits, *string.ascii_letters, *string.punctuation]
+    """Byte-level pairs without merges: a token a byte."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet())]
     return RobertaTokenizer(vocab={piece: i for i, piece in enumerate([*pieces, "<mask>"])}, merges=[])
 
 
@@ -122,9 +124,14 @@ FAMILIES = {
         Family(
             "distilbert",
             {
-                "model_type": "distilbert", "dim": HIDDEN, "n_layers": LAYERS, "n_heads": HEADS, "hidden_dim": 48,
-                "max_position_embeddings": POSITIONS, "initializer_range": 0.15,
-            },  # fmt: skip
+                "model_type": "distilbert",
+                "dim": HIDDEN,
+                "n_layers": LAYERS,
+                "n_heads": HEADS,
+                "hidden_dim": 48,
+                "max_position_embeddings": POSITIONS,
+                "initializer_range": 0.15,
+            },
             distilbert_tokenizer,
             _BRACKETS,
             False,
@@ -132,9 +139,14 @@ FAMILIES = {
         Family(
             "modernbert",
             _config(
-                "modernbert", local_attention=8, attention_dropout=0.1, mlp_dropout=0.1, embedding_dropout=0.1,
-                classifier_dropout=0.1, global_attn_every_n_layers=2,
-            ),  # fmt: skip
+                "modernbert",
+                local_attention=8,
+                attention_dropout=0.1,
+                mlp_dropout=0.1,
+                embedding_dropout=0.1,
+                classifier_dropout=0.1,
+                global_attn_every_n_layers=2,
+            ),
             modernbert_tokenizer,
             _BRACKETS,
             False,
@@ -143,15 +155,21 @@ FAMILIES = {
         Family(
             "deberta-v2",
             _config(
-                "deberta-v2", type_vocab_size=0, relative_attention=True, position_buckets=16, share_att_key=True,
-                norm_rel_ebd="layer_norm", pos_att_type=["p2c", "c2p"], position_biased_input=False,
-            ),  # fmt: skip
+                "deberta-v2",
+                type_vocab_size=0,
+                relative_attention=True,
+                position_buckets=16,
+                share_att_key=True,
+                norm_rel_ebd="layer_norm",
+                pos_att_type=["p2c", "c2p"],
+                position_biased_input=False,
+            ),
             deberta_tokenizer,
             _BRACKETS,
             True,
         ),
     )
-}  # fmt: skip
+}
 MAIN = ("bert", "distilbert", "roberta", "modernbert")
 
 

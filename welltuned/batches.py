@@ -175,15 +175,18 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
 
 
 def _shorten(texts: list[str], tokenizer: Any, limit: int) -> tuple[list[str], int]:
-    """Cut texts of more than ``limit`` tokens behind their token number ``limit``."""
-    long = [i for i, text in enumerate(texts) if len(text) > limit]
+    """Cut texts of more than ``limit`` tokens before the character that token number ``limit + 1`` belongs to.
+
+    A text has at most a token a byte (byte-level vocabularies), and one more for a space put before it.
+    """
+    long = [i for i, text in enumerate(texts) if len(text.encode()) >= limit]
     if not long:
         return texts, 0
     encoded = tokenizer([texts[i] for i in long], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     shortened, count = list(texts), 0
     for row, offsets in zip(long, encoded["offset_mapping"], strict=True):
         if len(offsets) > limit:
-            shortened[row] = texts[row][: offsets[limit - 1][1]]
+            shortened[row] = texts[row][: offsets[limit][0]].rstrip()
             count += 1
     return shortened, count
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from welltuned.encoders import Encoder, LinearHead, native_parts
 from welltuned.errors import DataError, ResourceError, UsageError
+from welltuned.model import without_pooler
 from welltuned.shapes import Shape, shape_of
 from welltuned.spec import ModelSpec
 
@@ -104,13 +104,6 @@ class Pretrained:
                 mend="take config.json and model.safetensors from one checkpoint",
             )
         return cast(PreTrainedModel, model.float())
-
-
-def without_pooler(config: PreTrainedConfig) -> dict[str, Any]:
-    """The option that builds a backbone without the pooler, which a masked mean has no use for."""
-    kind: Any = MODEL_MAPPING[type(config)]
-    has_option = "add_pooling_layer" in inspect.signature(kind).parameters
-    return {"add_pooling_layer": False} if has_option else {}
 
 
 def _attention_kinds(config: PreTrainedConfig) -> set[str]:

@@ -121,6 +121,7 @@ class RunRecord(_Schema):
     name: str
     spec: RunSpec
     labels: list[str]
+    columns: dict[str, str | None] = Field(default_factory=dict)
     rows: dict[str, int]
     curve: list[EpochRow]
     best_epoch: int
@@ -134,6 +135,11 @@ class RunRecord(_Schema):
     alarms: list[Alarm] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     provenance: Provenance
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether a row is a pair of texts."""
+        return self.columns.get("text_pair") is not None
 
 
 class Score(_Schema):

@@ -48,7 +48,7 @@ class _Waiting(MetaPathFinder):
 
 def _register() -> None:
     """Importing our classes registers them; where their own import led here, it will at its end."""
-    import_module("welltuned.artifact")
+    import_module("welltuned.model")
 
 
 def register_with_transformers() -> None:

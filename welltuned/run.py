@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +151,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         name=spec.name,
         spec=spec,
         labels=list(dataset.labels),
+        columns=asdict(dataset.columns),
         rows={name: len(split) for name, split in splits.items()},
         curve=found.curve,
         best_epoch=found.best_epoch,

@@ -98,8 +98,7 @@ def test_a_pipeline_in_another_process(
     assert {family for _, family, _ in made} == set(families)
     folders = [tmp_path / "-".join(kind) for kind in made]
     expected = [
-        saved(tiny(family), method, head, folder)
-        for (method, family, head), folder in zip(made, folders, strict=True)
+        saved(tiny(family), method, head, folder) for (method, family, head), folder in zip(made, folders, strict=True)
     ]
     for folder in folders:
         config = json.loads((folder / "config.json").read_text())

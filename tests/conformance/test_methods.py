@@ -46,7 +46,10 @@ def one(request: pytest.FixtureRequest, tiny: Find) -> Subject:
 
 
 def test_no_method_is_left_out() -> None:
-    folders = [Path(methods.__file__).parent, *map(Path, filter(None, os.environ.get("WELLTUNED_METHODS", "").split(os.pathsep)))]
+    folders = [
+        Path(methods.__file__).parent,
+        *map(Path, filter(None, os.environ.get("WELLTUNED_METHODS", "").split(os.pathsep))),
+    ]
     files = {path.stem for folder in folders for path in folder.glob("[!_]*.py")}
     assert files
     assert {method for method, _, _ in SUBJECTS} == files

@@ -29,11 +29,12 @@ def row(split: TokenizedSplit, index: int) -> list[int]:
 
 def ragged(lengths: list[int]) -> TokenizedSplit:
     """A split of rows of these lengths; token i of row n is n."""
-    ids = np.repeat(np.arange(len(lengths)), lengths).astype(np.int32)
-    return TokenizedSplit(
-        ids, np.zeros(len(ids), np.uint8), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        np.zeros(len(lengths), np.int64), 0, False, 1000, Truncation(rows=len(lengths), cut=0), np.zeros(len(lengths), bool),
-    )  # fmt: skip
+    n = len(lengths)
+    ids = np.repeat(np.arange(n), lengths).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    labels, uncut = np.zeros(n, np.int64), np.zeros(n, np.bool_)
+    types = np.zeros(len(ids), np.uint8)
+    return TokenizedSplit(ids, types, offsets, labels, 0, False, 1000, Truncation(rows=n, cut=0), uncut)
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
@@ -42,8 +43,9 @@ def test_a_pair_is_joined_by_the_familys_own_template(family, tiny: Find) -> Non
     question, passage = "is it red", "the sun was big"
     split = tokenize(split_of([question], [passage]), tokenizer, 64)
     ids = row(split, 0)
-    parts = {"A": tokenizer(question, add_special_tokens=False)["input_ids"],
-             "B": tokenizer(passage, add_special_tokens=False)["input_ids"]}  # fmt: skip
+    parts = {
+        name: tokenizer(text, add_special_tokens=False)["input_ids"] for name, text in (("A", question), ("B", passage))
+    }
     expected = [i for piece in family.template for i in parts.get(piece) or [tokenizer.convert_tokens_to_ids(piece)]]
     assert ids == expected == tokenizer(question, passage)["input_ids"]
     assert split.has_types == family.has_types
@@ -96,6 +98,16 @@ def test_a_long_question_beside_a_short_passage(tiny: Find) -> None:
     assert split.truncation == Truncation(rows=1, cut=0, questions_cut=1)
 
 
+@pytest.mark.parametrize(("max_length", "length", "kept"), [(8, 8, "月"), (16, 16, "月は"), (20, 20, "月は赤")])
+def test_a_question_of_few_characters_and_many_tokens(max_length: int, length: int, kept: str, tiny: Find) -> None:
+    """Byte-level tokenizers make up to four tokens of one character."""
+    split = tokenize(split_of(["月は赤いか"], ["the sun"]), tiny("roberta").tokenizer, max_length)
+    assert split.lengths.tolist() == [length]
+    assert split.truncation.questions_cut == 1
+    assert split.truncation.cut == (max_length < 18)
+    assert tiny("roberta").tokenizer.decode(row(split, 0)).startswith(f"<s>{kept}</s></s>t")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_single_texts(family: str, tiny: Find) -> None:
     tokenizer = tiny(family).tokenizer
@@ -126,6 +138,7 @@ def test_sealed_labels_stay_sealed(tiny: Find) -> None:
 
 def test_batch_shapes(tiny: Find) -> None:
     split = tokenized(tiny("bert"))
+    assert split.types.any()
     rows = np.array([3, 0, 5])
     batch = split.batch(rows)
     longest = split.lengths[rows].max()
@@ -141,6 +154,8 @@ def test_batch_shapes(tiny: Find) -> None:
         assert batch.ids[at, :length].tolist() == row(split, index)
         assert (batch.ids[at, length:] == split.pad).all()
         assert not batch.mask[at, length:].any()
+        start = split.offsets[index]
+        assert batch.types[at, :length].tolist() == split.types[start : start + length].tolist()  # type: ignore[index]
     assert tokenized(tiny("roberta")).batch(rows).types is None
 
 

@@ -109,7 +109,7 @@ def test_the_longest_rows_that_are_let_through_run(family: str, tiny: Find) -> N
     with pytest.raises(UsageError, match=r"behind a prefix of 3 exceed") as refused:
         encoder.shape.require_positions(3, room + 1)
     assert f"--max-length {room} or less" in str(refused.value)
-    split = tokenize(examples(3, longest=200, seed=1), origin.tokenizer, room)
+    split = tokenize(examples(3, longest=800, seed=1), origin.tokenizer, room)
     assert split.lengths.max() == room
     assert logits_of(encoder, whole(split)).isfinite().all()
 
@@ -145,7 +145,7 @@ def test_only_what_lies_above_the_frontier_is_in_training_mode(family: str, fron
     encoder.train()
     assert [block.training for block in encoder.blocks] == [index >= frontier for index in range(3)]
     assert encoder.head.training
-    below = [module for module in encoder.backbone.embeddings.modules()]
+    below = list(encoder.backbone.embeddings.modules())
     assert all(module.training == (frontier == 0) for module in below)
     encoder.eval()
     assert not any(module.training for module in encoder.modules())

@@ -52,7 +52,7 @@ class Lora(Method[LoraConfig]):
     """Train low-rank updates of chosen matrices, and the head."""
 
     Config = LoraConfig
-    defaults = Defaults(lr=2e-3, epochs=4)
+    defaults = Defaults(lr=1e-3, epochs=4)
     search_space: ClassVar = {"lr": Range(1e-4, 1e-2, log=True), "rank": Choice((4, 8, 16))}
     tiny: ClassVar = {"rank": 2}
 
@@ -88,10 +88,11 @@ class Lora(Method[LoraConfig]):
 
     def export_adapter(self, encoder: Encoder, folder: Path, base: str) -> None:
         """An adapter that ``peft.PeftModel.from_pretrained`` puts onto the base model under the same head."""
-        prefix = "encoder.backbone"
-        heads: dict[str, nn.Module] = {"encoder.head": encoder.head}
+        heads: dict[str, nn.Module]
         if isinstance(encoder.head, NativeHead):
             prefix, heads = encoder.head.stock.base_model_prefix, encoder.head.trained_modules()
+        else:
+            prefix, heads = "encoder.backbone", {"encoder.head.classifier": encoder.head.classifier}
         tensors = {
             f"base_model.model.{prefix}.{name.replace('.default', '')}": parameter
             for name, parameter in encoder.backbone.named_parameters()

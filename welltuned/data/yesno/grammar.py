@@ -167,15 +167,16 @@ def swap(pool: Pool, rng: random.Random) -> Case | None:
 
 
 def membership(pool: Pool, rng: random.Random) -> Case | None:
-    """A member of the entity's list, or a member of another entity's list."""
-    drawn = distinct(pool, rng, 2, "set")
+    """A member of the entity's list, or one of a list that the passage does not contain."""
+    drawn = distinct(pool, rng, 3, "set")
     if drawn is None:
         return None
-    attribute, (one, other), (mine, yours) = drawn
+    attribute, (one, other, _), (mine, yours, absent) = drawn
     return Case(
         facts(attribute, one, other),
         yes=(ask(pool, rng, attribute, one, mine), ask(pool, rng, attribute, other, yours)),
-        no=(ask(pool, rng, attribute, one, yours), ask(pool, rng, attribute, other, mine)),
+        no=(ask(pool, rng, attribute, one, absent), ask(pool, rng, attribute, other, absent)),
+        absent=(absent,),
     )
 
 
@@ -214,15 +215,15 @@ def conjunction(pool: Pool, rng: random.Random) -> Case | None:
 
 def disjunction(pool: Pool, rng: random.Random) -> Case | None:
     """Two values of which one, or neither, is the entity's."""
-    drawn = distinct(pool, rng, 3, "text", "year")
+    drawn = distinct(pool, rng, 4, "text", "year")
     if drawn is None:
         return None
-    attribute, (one, other, _), (mine, yours, absent) = drawn
-    right, wrong = [mine, absent], [yours, absent]
+    attribute, (one, other, *_), (mine, _, absent, foreign) = drawn
+    right, wrong = [mine, absent], [foreign, absent]
     rng.shuffle(right)
     rng.shuffle(wrong)
     yes, no = (ask(pool, rng, attribute, one, " or ".join(pair)) for pair in (right, wrong))
-    return Case(facts(attribute, one, other), (yes,), (no,), (absent,))
+    return Case(facts(attribute, one, other), (yes,), (no,), (absent, foreign))
 
 
 def contrast(pool: Pool, rng: random.Random) -> Case | None:
@@ -352,19 +353,19 @@ def first_last(pool: Pool, rng: random.Random) -> Case | None:
 
 
 FORMS: tuple[Form, ...] = (
-    Form("match", 22, match),
-    Form("swap", 20, swap),
-    Form("membership", 10, membership),
-    Form("negation", 8, negation),
+    Form("match", 50, match),
+    Form("membership", 18, membership),
     Form("conjunction", 7, conjunction),
-    Form("disjunction", 6, disjunction),
-    Form("contrast", 6, contrast),
-    Form("both", 4, both),
-    Form("same", 3, same),
-    Form("date order", 3, date_order),
-    Form("date limit", 3, date_limit),
-    Form("number comparison", 3, number_comparison),
-    Form("number limit", 2, number_limit),
-    Form("superlative", 1.5, superlative),
-    Form("first or last", 1.5, first_last),
+    Form("negation", 6, negation),
+    Form("disjunction", 5, disjunction),
+    Form("swap", 6, swap),
+    Form("contrast", 2, contrast),
+    Form("number comparison", 1.5, number_comparison),
+    Form("both", 1, both),
+    Form("same", 1, same),
+    Form("date order", 1, date_order),
+    Form("date limit", 1, date_limit),
+    Form("number limit", 1, number_limit),
+    Form("superlative", 0.75, superlative),
+    Form("first or last", 0.75, first_last),
 )

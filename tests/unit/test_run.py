@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from families import examples
+from safetensors.numpy import load_file
+
+from welltuned import artifact, methods, run
+from welltuned.data import load_dataset
+from welltuned.errors import DataError, UsageError, WelltunedError
+from welltuned.plan import candidate
+from welltuned.progress import Observer
+from welltuned.record import RunRecord, read_run
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+
+SIZES = {"train": 40, "dev": 16, "test": 12}
+
+
+class Heard(Observer):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.said: list[str] = []
+
+    def stage(self, title: str, total: int) -> None:
+        self.stages.append(title)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rows")
+    for seed, (name, n) in enumerate(SIZES.items()):
+        split = examples(n, seed=seed + 10)
+        assert split.pair is not None
+        assert split.label is not None
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["question", "passage", "answer"])
+            for i, (text, pair, label) in enumerate(zip(split.text, split.pair, split.label, strict=True)):
+                writer.writerow([f"{text} {name} {i}", f"{pair} {name} {i}", ("no", "yes")[label]])
+    return folder
+
+
+@pytest.fixture
+def spec(rows: Path, model_folder: Callable[[str], Path]) -> Callable[..., RunSpec]:
+    def made(method: str, seed: int = 0, head: str = "mean", max_length: int = 40, **options: Any) -> RunSpec:
+        tiny = ":".join([method, *(f"{name}={value}" for name, value in methods.find(method).tiny.items())])
+        model = ModelSpec(name=str(model_folder("bert")), head=head, max_length=max_length)  # type: ignore[arg-type]
+        options = {"epochs": 2, "batch_size": 8, **options}
+        compute = ComputeSpec(device="cpu", precision="fp32")
+        return candidate(tiny, options).run(DataSpec(source=str(rows)), model, seed, compute)
+
+    return made
+
+
+Make = Callable[..., RunSpec]
+
+
+def arrays(folder: Path) -> dict[str, np.ndarray]:
+    return load_file(folder / "predictions.safetensors")
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_run_leaves_a_whole_folder(method: str, spec: Make, rows: Path, tmp_path: Path) -> None:
+    one, heard = spec(method), Heard()
+    record = run.run(one, tmp_path / "run", run.Workbench(heard))
+    assert read_run(tmp_path / "run") == record
+    assert RunRecord.model_validate_json(record.model_dump_json()) == record
+    assert (record.id, record.name, record.spec) == (one.id, one.name, one)
+    assert record.labels == ["no", "yes"]
+    assert record.rows == SIZES
+    assert [row.epoch for row in record.curve] == [1, 2]
+    assert record.dev_accuracy == record.curve[record.best_epoch - 1].dev_accuracy
+    assert record.trained_parameters == sum(record.ledger.values()) <= record.all_parameters
+    assert record.memory.weights == 4 * record.all_parameters
+    assert {"load", "memory", "train", "dev", "test", "save"} <= record.timings.keys()
+    assert record.truncation["train"].rows == 40
+    assert record.provenance.weights_hash
+    assert record.provenance.data_hash == load_dataset(one.data).hash
+    assert "/root" not in record.provenance.model_dump_json()
+    assert json.loads((tmp_path / "run" / "spec.json").read_text()) == one.model_dump(mode="json")
+    stored = arrays(tmp_path / "run")
+    assert {name: array.shape for name, array in stored.items()} == {
+        "dev.logits": (16, 2), "dev.labels": (16,), "test.logits": (12, 2),
+    }  # fmt: skip
+    assert stored["dev.logits"].dtype == np.float32
+    assert (stored["dev.logits"].argmax(axis=1) == stored["dev.labels"]).mean() == record.dev_accuracy
+    assert artifact.load(tmp_path / "run" / "model").config.id2label == {0: "no", 1: "yes"}
+    assert "predicting test" in heard.stages
+    assert ("encoding once" in heard.stages) == (record.ledger.keys() == {"head"})
+
+
+def test_a_finished_run_is_read_and_not_repeated(spec: Make, tmp_path: Path) -> None:
+    first = run.run(spec("head"), tmp_path, run.Workbench())
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    heard = Heard()
+    again = run.run(spec("head"), tmp_path, run.Workbench(heard))
+    assert again == first
+    assert not heard.stages
+    assert any("finished before" in text for text in heard.said)
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+
+
+def test_another_spec_or_a_damaged_record_runs_anew(spec: Make, tmp_path: Path) -> None:
+    first = run.run(spec("head"), tmp_path, run.Workbench())
+    other = run.run(spec("head", seed=1), tmp_path, run.Workbench())
+    assert other.id != first.id
+    assert read_run(tmp_path) == other
+    (tmp_path / "record.json").write_text((tmp_path / "record.json").read_text()[:100])
+    assert run.finished_run(spec("head", seed=1), tmp_path) is None
+    (tmp_path / "predictions.safetensors").unlink()
+    assert run.run(spec("head", seed=1), tmp_path, run.Workbench()).id == other.id
+    assert arrays(tmp_path)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_seed_decides_everything(method: str, spec: Make, tmp_path: Path) -> None:
+    """Bit for bit, whatever ran before on the same bench."""
+    shared = run.Workbench()
+    for name, seed, bench in (("a", 0, shared), ("other", 1, shared), ("b", 0, run.Workbench())):
+        run.run(spec(method, seed=seed), tmp_path / name, bench)
+    run.run(spec(method), tmp_path / "c", shared)
+    a, b, c, other = (arrays(tmp_path / name) for name in ("a", "b", "c", "other"))
+    assert all(np.array_equal(a[name], b[name]) and np.array_equal(a[name], c[name]) for name in a)
+    assert not np.array_equal(a["dev.logits"], other["dev.logits"])
+    weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("a", "b")]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_overfitting_trains_and_scores_the_same_few_rows(spec: Make, tmp_path: Path) -> None:
+    record = run.run(spec("full", overfit=6, epochs=20, lr=0.02), tmp_path, run.Workbench())
+    assert record.rows == {"train": 6, "dev": 6, "test": 12}
+    assert record.dev_accuracy == 1.0
+    with pytest.raises(DataError, match="40 training rows, fewer than the 41"):
+        run.run(spec("full", overfit=41), tmp_path / "more", run.Workbench())
+    assert not (tmp_path / "more" / "record.json").exists()
+
+
+def test_rows_longer_than_the_positions_are_refused_before_training(spec: Make, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="exceed this encoder's 128 positions"):
+        run.run(spec("full", max_length=129), tmp_path, run.Workbench())
+    assert not (tmp_path / "record.json").exists()
+
+
+def test_truncated_rows_are_told_and_counted(spec: Make, tmp_path: Path) -> None:
+    heard = Heard()
+    record = run.run(spec("head", max_length=12), tmp_path, run.Workbench(heard))
+    assert record.truncation["train"].cut > 0
+    assert any(text.startswith("train: ") and "lose the end of the passage" in text for text in heard.said)
+
+
+def test_a_ledger_that_lies_stops_the_run(spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods.find("head"), "ledger", lambda self, shape: {"head": 1})
+    with pytest.raises(WelltunedError, match="declares 1 trained parameters and trains 66"):
+        run.run(spec("head"), tmp_path, run.Workbench())
+
+
+def test_the_test_labels_stay_sealed(spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from welltuned.data.dataset import Dataset
+
+    def opened(*_: object) -> None:
+        raise AssertionError("a run opened the test labels")
+
+    bench = run.Workbench()
+    dataset = bench.dataset(spec("head").data)
+    assert dataset.test.label is None
+    monkeypatch.setitem(dataset.__dict__, "unseal", opened)
+    assert isinstance(dataset, Dataset)
+    run.run(spec("head"), tmp_path, bench)
+    assert not any(name.startswith("test.labels") for name in arrays(tmp_path))

@@ -1,0 +1,48 @@
+"""Answer new questions with a finished run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from welltuned.cli import options
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or of a comparison (its winner).")],
+    text: Annotated[str | None, typer.Option("--text", "--question", help="One first text (question).")] = None,
+    text_pair: Annotated[
+        str | None, typer.Option("--text-pair", "--passage", help="One second text (passage).")
+    ] = None,
+    input: Annotated[  # the option's natural name
+        Path | None, typer.Option("--input", "-i", help="File of rows, or - for lines of JSON or of tabs on stdin.")
+    ] = None,
+    batch_size: options.EvalBatchSize = 64,
+    json: options.Json = False,
+) -> None:
+    """Answer a question about a passage, every row of a file, or what comes on stdin.
+
+    Rows of a file or of stdin are answered in their order as JSON lines; --json makes them one document.
+    """
+    from dataclasses import asdict
+    from json import dumps
+
+    from welltuned.cli import rows
+    from welltuned.cli.console import stdout
+    from welltuned.predicting import Predictor
+
+    predictor = Predictor(run)
+    texts, pairs = rows.requested(predictor.record, text, text_pair, input)
+    answers = predictor.answers(texts, pairs, batch_size)
+    if json:
+        print(dumps([asdict(answer) for answer in answers], ensure_ascii=False, indent=2))
+    elif text is not None:
+        (answer,) = answers
+        shares = ", ".join(f"{label} {share:.1%}" for label, share in answer.probabilities.items())
+        cut = "; the end of the passage was cut off" if answer.truncated else ""
+        stdout.print(f"{answer.label}  ({shares}{cut})", markup=False)
+    else:
+        for answer in answers:
+            print(dumps(asdict(answer), ensure_ascii=False))
