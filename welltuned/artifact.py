@@ -1,9 +1,9 @@
 """A trained model on disk: safetensors and JSON, opened by plain Transformers.
 
 Where a stock architecture can say the model (its native head, and a method that leaves or merges into stock
-weights), the folder is a stock checkpoint. Otherwise it is of type ``welltuned``: the classes here, which ``import
-welltuned`` registers with the Auto classes, so that no remote code is needed. Methods that keep their tensors
-apart also export an adapter for peft.
+weights), the folder is a stock checkpoint. Otherwise it is of type ``welltuned``, whose class stands in
+:mod:`welltuned.model`: ``import welltuned`` lets the Auto classes know it, so that no remote code is needed. Methods
+that keep their tensors apart also export an adapter for peft.
 """
 
 from __future__ import annotations

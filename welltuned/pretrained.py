@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     MODEL_MAPPING,
     AutoConfig,
@@ -84,16 +85,25 @@ class Pretrained:
             return Encoder(backbone, LinearHead(shape.hidden, classes, head), shape)
 
     def _load(self, auto: Any, **options: Any) -> PreTrainedModel:
-        model, info = auto.from_pretrained(
-            self.folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            attn_implementation="sdpa" if "sdpa" in _attention_kinds(self.config) else "eager",
-            output_loading_info=True,
-            **options,
-        )
+        sdpa = getattr(MODEL_MAPPING[type(self.config)], "_supports_sdpa", False)
+        try:
+            model, info = auto.from_pretrained(
+                self.folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                attn_implementation="sdpa" if sdpa else "eager",
+                output_loading_info=True,
+                **options,
+            )
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise DataError(
+                f"the weights of {self.name} cannot be loaded",
+                where=str(self.folder),
+                why=_first_line(error),
+                mend="take config.json and model.safetensors from one checkpoint, whole",
+            ) from error
         fresh = ("classifier", "pooler", "pre_classifier", "head.", "score")
         missing = [name for name in info["missing_keys"] if not name.startswith(fresh) and ".pooler." not in name]
         if missing:
@@ -104,10 +114,6 @@ class Pretrained:
                 mend="take config.json and model.safetensors from one checkpoint",
             )
         return cast(PreTrainedModel, model.float())
-
-
-def _attention_kinds(config: PreTrainedConfig) -> set[str]:
-    return {"sdpa"} if getattr(MODEL_MAPPING[type(config)], "_supports_sdpa", False) else set()
 
 
 def pretrained(spec: ModelSpec) -> Pretrained:

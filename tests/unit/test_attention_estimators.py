@@ -17,9 +17,7 @@ HARD = (estimators.argmax, estimators.straight_through, estimators.gumbel_straig
 
 def random_lookup(seed: int, n: int, temperature: float = 1.0) -> lookup.Lookup:
     generator = torch.Generator().manual_seed(seed)
-    query, rows, values = (
-        torch.randn(s, generator=generator, dtype=torch.float64) for s in ((4,), (n, 4), (n, 3))
-    )
+    query, rows, values = (torch.randn(s, generator=generator, dtype=torch.float64) for s in ((4,), (n, 4), (n, 3)))
     return lookup.Lookup(query, rows, values, temperature)
 
 
@@ -103,8 +101,7 @@ def test_gumbel_noise_is_finite_and_has_the_right_mean():
 def test_the_same_seed_draws_the_same_sample(seed, n, temperature):
     table = random_lookup(seed, n, temperature)
     first, second = (
-        estimators.gradients(table, 0, estimators.gumbel_softmax, torch.Generator().manual_seed(seed))
-        for _ in range(2)
+        estimators.gradients(table, 0, estimators.gumbel_softmax, torch.Generator().manual_seed(seed)) for _ in range(2)
     )
     for one, other in zip(first, second, strict=True):
         assert torch.equal(one, other)

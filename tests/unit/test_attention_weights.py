@@ -17,8 +17,7 @@ sizes = st.integers(1, 8)
 def random_lookup(seed: int, keys: int, width: int = 4) -> lookup.Lookup:
     generator = torch.Generator().manual_seed(seed)
     query, rows, values = (
-        torch.randn(shape, generator=generator, dtype=torch.float64)
-        for shape in ((width,), (keys, width), (keys, 3))
+        torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((width,), (keys, width), (keys, 3))
     )
     return lookup.Lookup(query, rows, values)
 

@@ -26,9 +26,7 @@ def dataset(classes: int, sizes: Sequence[int] = (200, 50, 40)) -> Dataset:
     train, dev, test = (split(rng, n, classes) for n in sizes)
     names = tuple(f"class {i}" for i in range(classes))
     sealed = test.sealed()
-    return Dataset(
-        "made", train, dev, sealed, names, Columns("text", "pair", "label"), "", unseal=lambda: test.label
-    )  # type: ignore[arg-type,return-value]
+    return Dataset("made", train, dev, sealed, names, Columns("text", "pair", "label"), "", unseal=lambda: test.label)  # type: ignore[arg-type,return-value]
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray | None) -> float:

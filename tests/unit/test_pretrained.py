@@ -132,7 +132,6 @@ def test_no_config(copy: Callable[[str], Path]) -> None:
     refused(folder, DataError, "has no config.json")
 
 
-@pytest.mark.xfail(strict=True, reason="what Transformers raises on such weights is not yet turned into a DataError")
 @pytest.mark.parametrize("head", ["mean", "native"])
 def test_truncated_weights(head: str, copy: Callable[[str], Path]) -> None:
     folder = copy("bert")
@@ -142,7 +141,6 @@ def test_truncated_weights(head: str, copy: Callable[[str], Path]) -> None:
         find(folder).encoder(head, 2, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="what Transformers raises on such weights is not yet turned into a DataError")
 def test_weights_of_another_size(copy: Callable[[str], Path]) -> None:
     folder = copy("bert")
     edit_config(folder, intermediate_size=64)

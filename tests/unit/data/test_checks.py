@@ -107,9 +107,7 @@ def test_contradictions_and_repetitions() -> None:
         dev=[("a", "b", 0)],
         test=[("c", "d", 0)],
     )
-    assert [(r.origin, r.labels) for r in contradictions(made)] == [
-        (("train.csv:2", "train.csv:3"), ("no", "yes"))
-    ]
+    assert [(r.origin, r.labels) for r in contradictions(made)] == [(("train.csv:2", "train.csv:3"), ("no", "yes"))]
     assert len(repetitions(made.train, made.labels)) == 2
     assert repetitions(made.test, made.labels) == []
 

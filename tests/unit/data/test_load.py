@@ -14,9 +14,7 @@ from welltuned.spec import DataSpec
 
 def write(path: Path, n: int, start: int = 0) -> None:
     """Rows whose label can be told from the text: yes where the number is divisible by three."""
-    rows = [
-        {"question": f"is {i} it", "passage": f"the {i}", "answer": i % 3 == 0} for i in range(start, start + n)
-    ]
+    rows = [{"question": f"is {i} it", "passage": f"the {i}", "answer": i % 3 == 0} for i in range(start, start + n)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

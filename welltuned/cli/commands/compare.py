@@ -77,4 +77,6 @@ def command(
         record = compare(comparison, folder, Workbench(observer), requests.command_line())
         observer.say("drawing the report")
         report = render(folder)
+        for name in (name for row in record.table for name in row.runs):
+            render(folder / "runs" / name)
     console.show(record, json, "", comparison_table(record), "", record.verdict, f"report: {report}")
