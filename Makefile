@@ -20,8 +20,8 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	@HF_HUB_OFFLINE=1 $(BIN)/welltuned compare builtin:yesno --out runs/demo \
-		--methods full,head,prefix:length=16,lora --model minilm --max-length 128 \
-		--max-train-samples 1500 --max-eval-samples 500 --max-predict-samples 1000 --epochs 3
+		--methods full,head,prefix:length=8,lora --model minilm --max-length 160 \
+		--max-train-samples 1600 --max-eval-samples 300 --max-predict-samples 600 --epochs 2 --schedule constant
 
 test: $(READY)
 	@$(BIN)/python -m pytest -m "not slow" -q

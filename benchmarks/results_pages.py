@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> None:
         for figure in (Path(folder) / "figures").glob("*.png"):
             shutil.copy(figure, DOCS / f"{name}-{figure.name}")
     kept = {path.stem: ComparisonRecord.model_validate_json(path.read_bytes()) for path in sorted(DOCS.glob("*.json"))}
-    page = "# Results, as measured\n\nOne section a comparison; the tables are written from the records beside this page.\n\n"
+    page = "# Results, as measured\n\nThe tables are written from the records beside this page.\n\n"
     (DOCS / "README.md").write_text(page + "\n".join(section(name, record) for name, record in kept.items()))
     if "demo" in kept:
         text = README.read_text()

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-import click
 import typer
 
 from welltuned import __version__
 from welltuned.cli import commands
 from welltuned.errors import WelltunedError
 
-INTERRUPTED, TERMINATED, MEMORY = 130, 143, 4
+MEMORY = 4
 
 
-class _TerminatedError(Exception):
-    """SIGTERM arrived."""
+class _StoppedError(BaseException):
+    """A signal asked the command to stop. Not an ``Exception``, so that nothing on the way takes it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def application() -> typer.Typer:
@@ -57,7 +60,8 @@ def _version(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and leave with its exit code: 0 ok, 2 usage, 3 data, 4 memory or disk, 5 diverged, 130/143."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     sys.exit(_run([_hyphenated(argument) for argument in given]))
 
 
@@ -70,35 +74,24 @@ def _hyphenated(argument: str) -> str:
 
 
 def _run(arguments: list[str]) -> int:
-    again = " ".join(["welltuned", *arguments])
     try:
-        application()(arguments, standalone_mode=False)
+        application()(arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else 0
     except WelltunedError as error:
         _say(f"error: {error.message}")
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        _say(error.format_message())
-        return 2
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _say(f"interrupted; finished runs are kept. Go on with:\n  {again}")
-        return INTERRUPTED
-    except _TerminatedError:
-        _say(f"terminated; finished runs are kept. Go on with:\n  {again}")
-        return TERMINATED
+    except _StoppedError as stopped:
+        _say(f"stopped; finished runs are kept. Go on with:\n  welltuned {shlex.join(arguments)}")
+        return 128 + stopped.number
     except MemoryError:
         _say("error: out of memory\n  mend: a smaller --batch-size or --max-length")
         return MEMORY
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     return 0
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    raise _TerminatedError
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise _StoppedError(number)
 
 
 def _say(text: str) -> None:

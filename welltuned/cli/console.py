@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from types import TracebackType
 
@@ -26,7 +27,7 @@ from welltuned.progress import Observer
 from welltuned.record import EpochRow
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-stdout = Console(highlight=False)
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
 
 class RateColumn(ProgressColumn):
@@ -94,4 +95,4 @@ def show(result: BaseModel, as_json: bool, *tables: Table | str) -> None:
         print(json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False))
         return
     for table in tables:
-        stdout.print(table)
+        stdout.print(table, soft_wrap=isinstance(table, str), markup=False)

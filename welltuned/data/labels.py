@@ -120,6 +120,8 @@ def _refuse_kinds(cells: _Cells) -> None:
             where=cells.where(first[strange[0]]),
             mend="name a column of one string, integer or boolean a row with --label",
         )
+    if list(first) == ["string"]:
+        first = _written_kinds(cells)
     if len(first) > 1:
         (a, i), (b, j) = list(first.items())[:2]
         raise DataError(
@@ -128,6 +130,14 @@ def _refuse_kinds(cells: _Cells) -> None:
             where=cells.where(j),
             mend="write all labels in one way",
         )
+
+
+def _written_kinds(cells: _Cells) -> dict[str, int]:
+    """The first row of a number and the first of a word, where labels are read from text."""
+    first: dict[str, int] = {}
+    for i, value in enumerate(cells.values):
+        first.setdefault("number" if _NUMBER.fullmatch(value.strip()) else "word", i)
+    return first
 
 
 def _name(cells: _Cells, supplied: tuple[str, ...] | None) -> tuple[list[str], list[str], list[str]]:

@@ -17,7 +17,7 @@ from welltuned.data.yesno.passages import articles
 from welltuned.data.yesno.wording import wording
 from welltuned.errors import DataError
 
-SHA256 = "414d88a00de6bd79ee268968043eb3eefcc4f40cbdfecc94711403f70f89348d"
+SHA256 = "59e254c0d82cb87f4f1819d390b0aee058fe91cae4ee0b94749b8a319059ba06"
 DOMAINS = {domain.name: domain for domain in load_domains()}
 
 
