@@ -83,6 +83,17 @@ class TokenizedSplit:
         return len(self.offsets) - 1
 
     @property
+    def known_labels(self) -> Ints:
+        """[N] labels of a split that is not sealed.
+
+        Raises:
+            RuntimeError: the labels are sealed; only the vault may open them.
+        """
+        if self.labels is None:
+            raise RuntimeError("sealed labels were asked for")
+        return self.labels
+
+    @property
     def lengths(self) -> Ints:
         """[N] tokens of each row."""
         return np.diff(self.offsets)

@@ -86,7 +86,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
             method = methods.build(candidate.method)
             method.ledger(shape)
             shape.require_positions(method.positions(), model.max_length)
-    finished = _finished(plan, folder, dataset)
+    finished = _finished(plan, folder, dataset, _weights(plan, bench))
     if finished is not None:
         bench.observer.say("this comparison is finished; its results are read, nothing is trained again")
         return finished
@@ -104,12 +104,18 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
     return record
 
 
-def _finished(plan: Comparison, folder: Path, dataset: Dataset) -> ComparisonRecord | None:
+def _finished(plan: Comparison, folder: Path, dataset: Dataset, weights: str) -> ComparisonRecord | None:
     try:
         record = read_comparison(folder)
     except DataError:
         return None
-    return record if (record.id, record.data_hash) == (plan.id, dataset.hash) else None
+    same = (record.id, record.data_hash) == (plan.id, dataset.hash)
+    return record if same and record.provenance.weights_hash == weights else None
+
+
+def _weights(plan: Comparison, bench: Workbench) -> str:
+    """The hashes of all models' weights."""
+    return " ".join(dict.fromkeys(bench.model(model).weights_hash for model in plan.models))
 
 
 def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Path, bench: Workbench) -> _Entry:
@@ -173,7 +179,7 @@ def _judge(
         budget=_budget(plan),
         test_openings=vault.selections_seen(folder, dataset.hash),
         notes=_notes(dataset, entries),
-        provenance=provenance(resolve(plan.compute), dataset, bench.model(plan.models[0]).weights_hash),
+        provenance=provenance(resolve(plan.compute), dataset, _weights(plan, bench)),
     )
 
 

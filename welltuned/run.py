@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -21,6 +22,7 @@ from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
 from welltuned.memory import longest_batch, measure_step
+from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
 from welltuned.record import (
@@ -104,47 +106,38 @@ class Clock:
 
 
 def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
-    """Train as the spec says and leave a whole run folder; a finished run of the same spec is read instead.
+    """Train as the spec says and leave a whole run folder.
+
+    A finished run of the same spec, on the same data and weights, is read instead.
 
     Raises:
-        WelltunedError: of the kind that fits what went wrong; the folder then holds no record.
+        WelltunedError: of the kind that fits what went wrong; the folder then holds no record of this run.
     """
-    finished = finished_run(spec, folder)
-    if finished is not None:
-        bench.observer.say(f"{spec.name}: finished before, its record is read")
-        return finished
     clock, compute = Clock(), resolve(spec.compute)
     with clock("load"):
         dataset, origin = bench.dataset(spec.data), bench.model(spec.model)
-        splits = _rows(bench.tokens(spec.data, spec.model), spec)
+        finished = finished_run(spec, folder, dataset.hash, origin.weights_hash)
+        if finished is not None:
+            bench.observer.say(f"{spec.name}: finished before, its record is read")
+            return finished
+        tokens = bench.tokens(spec.data, spec.model)
         method = methods.build(spec.method)
-        encoder = origin.encoder(spec.model.head, len(dataset.labels), spec.train.seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(spec.train.seed)
-            method.attach(encoder)
-        encoder.frontier = method.frontier(encoder.shape)
-        encoder.shape.require_positions(method.positions(), spec.model.max_length)
-        prepare(encoder, compute)
-    ledger = method.ledger(encoder.shape)
-    trained, total = _count(encoder, ledger)
+        encoder = _encoder(spec, method, origin, len(dataset.labels), compute)
+    trained, total = _count(encoder, method.ledger(encoder.shape))
+    splits = _rows(tokens, spec)
     with clock("memory"):
         memory = measure_step(encoder, longest_batch(splits["train"], spec.train.batch_size), compute)
     if frontier.is_constant_below_head(encoder):
         with clock("features"):
-            splits = _rows(bench.features(spec, encoder, bench.tokens(spec.data, spec.model), compute), spec)
+            splits = _rows(bench.features(spec, encoder, tokens, compute), spec)
     found = fit(encoder, method, splits["train"], splits["dev"], spec.train, compute, bench.observer)
     clock.seconds |= found.seconds
     with clock("test"):
         bench.observer.stage("predicting test", len(splits["test"]))
         test_logits = predict(encoder, splits["test"], spec.train.eval_batch_size, compute, bench.observer.advance)
-    dev_labels = splits["dev"].labels
-    assert dev_labels is not None
-    write_json(folder / "spec.json", spec)
-    write_arrays(
-        folder / "predictions.safetensors",
-        {"dev.logits": found.dev_logits, "dev.labels": dev_labels, "test.logits": test_logits},
-    )
+    predictions = {"dev.logits": found.dev_logits, "dev.labels": splits["dev"].known_labels, "test.logits": test_logits}
     with clock("save"):
+        _save(folder, spec, predictions)
         artifact.save(folder / "model", encoder, method, spec.method, origin, dataset.labels)
     record = RunRecord(
         id=spec.id,
@@ -156,13 +149,13 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         curve=found.curve,
         best_epoch=found.best_epoch,
         dev_accuracy=found.curve[found.best_epoch - 1].dev_accuracy,
-        ledger=ledger,
+        ledger=method.ledger(encoder.shape),
         trained_parameters=trained,
         all_parameters=total,
         memory=memory,
         timings=clock.seconds,
         truncation={name: split.truncation for name, split in splits.items()},
-        alarms=alarms.of_training(found.dev_logits, dev_labels, found.curve),
+        alarms=alarms.of_training(found.dev_logits, splits["dev"].known_labels, found.curve),
         notes=list(dataset.notes),
         provenance=provenance(compute, dataset, origin.weights_hash),
     )
@@ -170,13 +163,33 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
     return record
 
 
-def finished_run(spec: RunSpec, folder: Path) -> RunRecord | None:
-    """The record of an earlier run of exactly this spec in this folder, if there is one that is whole."""
+def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str) -> RunRecord | None:
+    """The record of an earlier run of exactly this spec on exactly this data and model, if it is there whole."""
     try:
         record = read_run(folder)
     except DataError:
         return None
-    return record if record.id == spec.id and (folder / "predictions.safetensors").exists() else None
+    made = record.provenance
+    same = (record.id, made.data_hash, made.weights_hash) == (spec.id, data_hash, weights_hash)
+    return record if same and (folder / "predictions.safetensors").exists() else None
+
+
+def _encoder(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: int, compute: Compute) -> Encoder:
+    """The pretrained encoder under a fresh head, the method attached, ready for this machine."""
+    encoder = origin.encoder(spec.model.head, classes, spec.train.seed)
+    encoder.shape.require_positions(method.positions(), spec.model.max_length)
+    with torch.random.fork_rng():
+        torch.manual_seed(spec.train.seed)
+        method.attach(encoder)
+    encoder.frontier = method.frontier(encoder.shape)
+    return prepare(encoder, compute)
+
+
+def _save(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
+    """Spec and predictions; the record of an older run in the same folder goes first, as it tells of other files."""
+    (folder / "record.json").unlink(missing_ok=True)
+    write_json(folder / "spec.json", spec)
+    write_arrays(folder / "predictions.safetensors", predictions)
 
 
 def _rows(splits: Splits, spec: RunSpec) -> Splits:

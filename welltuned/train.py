@@ -69,7 +69,7 @@ def fit(
     optimizer = adamw(encoder, spec, compute)
     per_epoch = math.ceil(len(train) / spec.batch_size)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate(spec, per_epoch * spec.epochs))
-    labels = _labels(dev)
+    labels = dev.known_labels
     curve: list[EpochRow] = []
     best: tuple[tuple[float, float], int, dict[str, Tensor], Logits] | None = None
     training = evaluating = 0.0
@@ -144,12 +144,6 @@ def _require(labels: Tensor | None) -> Tensor:
     if labels is None:
         raise RuntimeError("training asked for sealed labels")
     return labels
-
-
-def _labels(split: TokenizedSplit) -> Ints:
-    if split.labels is None:
-        raise RuntimeError("evaluation during training asked for sealed labels")
-    return split.labels
 
 
 def _require_finite(loss: float, norm: float, step: int) -> None:

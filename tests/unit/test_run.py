@@ -111,13 +111,22 @@ def test_a_finished_run_is_read_and_not_repeated(spec: Make, tmp_path: Path) -> 
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_changed_data_or_weights_run_anew(spec: Make, tmp_path: Path) -> None:
+    first = run.run(spec("head"), tmp_path, run.Workbench())
+    made = first.provenance
+    assert run.finished_run(spec("head"), tmp_path, made.data_hash, made.weights_hash) == first
+    assert run.finished_run(spec("head"), tmp_path, "another", made.weights_hash) is None
+    assert run.finished_run(spec("head"), tmp_path, made.data_hash, "another") is None
+
+
 def test_another_spec_or_a_damaged_record_runs_anew(spec: Make, tmp_path: Path) -> None:
     first = run.run(spec("head"), tmp_path, run.Workbench())
     other = run.run(spec("head", seed=1), tmp_path, run.Workbench())
     assert other.id != first.id
     assert read_run(tmp_path) == other
     (tmp_path / "record.json").write_text((tmp_path / "record.json").read_text()[:100])
-    assert run.finished_run(spec("head", seed=1), tmp_path) is None
+    made = other.provenance
+    assert run.finished_run(spec("head", seed=1), tmp_path, made.data_hash, made.weights_hash) is None
     (tmp_path / "predictions.safetensors").unlink()
     assert run.run(spec("head", seed=1), tmp_path, run.Workbench()).id == other.id
     assert arrays(tmp_path)
