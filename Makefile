@@ -37,4 +37,4 @@ bench: $(READY)
 	@$(BIN)/python benchmarks/coverage.py
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info
+	rm -rf $(VENV) runs/demo build dist *.egg-info

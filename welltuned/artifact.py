@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -25,8 +26,6 @@ from welltuned.methods._base import Method
 from welltuned.model import WelltunedConfig, WelltunedForSequenceClassification
 from welltuned.pretrained import Pretrained
 from welltuned.spec import MethodSpec
-
-CARD = "README.md"
 
 
 def save(
@@ -54,9 +53,11 @@ def save(
     encoder.backbone.set_attn_implementation("sdpa" if encoder.backbone._supports_sdpa else "eager")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
         draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            method.export_adapter(encoder, draft / "adapter", origin.name)
+            method.export_adapter(encoder, draft / "adapter", origin.address)
             model = _as_transformers(encoder, method, spec, labels)
             model.save_pretrained(draft)
             origin.tokenizer.save_pretrained(draft)
@@ -67,11 +68,11 @@ def save(
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise ResourceError(
             "cannot write the trained model",
             where=str(folder),
-            why=error.strerror or str(error),
+            why=getattr(error, "strerror", None) or str(error),
             mend="choose another --out folder, make room, or give yourself permission to write there",
         ) from error
     return model

@@ -142,7 +142,7 @@ class TokenizedSplit:
 def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
     """Encode every row with the tokenizer's own pair template, first text first, only the second one cut.
 
-    A first text that would fill more than half of ``max_length`` by itself is cut to that half beforehand, at a
+    A first text that would fill more than half of the room by itself is cut to that half beforehand, at a
     token's edge, so that some of the second always remains; such rows are counted apart.
 
     Args:
@@ -150,12 +150,13 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
         tokenizer: a fast Hugging Face tokenizer.
         max_length: tokens a row at most, special tokens included.
     """
-    texts, questions_cut = list(split.text), 0
+    texts, cut = list(split.text), np.zeros(len(split), np.bool_)
     if split.pair is not None:
-        texts, questions_cut = _shorten(texts, tokenizer, max_length // 2)
+        room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
+        texts, cut = _shorten(texts, tokenizer, max(1, room // 2))
+    questions_cut = int(cut.sum())
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.uint8]] = []
-    cut = np.zeros(len(split), np.bool_)
     for start in range(0, len(split), CHUNK):
         stop = min(start + CHUNK, len(split))
         pairs = None if split.pair is None else list(split.pair[start:stop])
@@ -171,7 +172,7 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
         first = np.unique(source, return_index=True)[1]
         ids.extend(np.asarray(encoded["input_ids"][i], np.int32) for i in first)
         types.extend(np.asarray(encoded["token_type_ids"][i], np.uint8) for i in first)
-        cut[start:stop] = np.bincount(source, minlength=stop - start) > 1
+        cut[start:stop] |= np.bincount(source, minlength=stop - start) > 1
     return TokenizedSplit(
         ids=np.concatenate(ids),
         types=np.concatenate(types),
@@ -185,21 +186,21 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
     )
 
 
-def _shorten(texts: list[str], tokenizer: Any, limit: int) -> tuple[list[str], int]:
+def _shorten(texts: list[str], tokenizer: Any, limit: int) -> tuple[list[str], NDArray[np.bool_]]:
     """Cut texts of more than ``limit`` tokens before the character that token number ``limit + 1`` belongs to.
 
     A text has at most a token a byte (byte-level vocabularies), and one more for a space put before it.
     """
     long = [i for i, text in enumerate(texts) if len(text.encode()) >= limit]
+    shortened, cut = list(texts), np.zeros(len(texts), np.bool_)
     if not long:
-        return texts, 0
+        return shortened, cut
     encoded = tokenizer([texts[i] for i in long], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    shortened, count = list(texts), 0
     for row, offsets in zip(long, encoded["offset_mapping"], strict=True):
         if len(offsets) > limit:
             shortened[row] = texts[row][: offsets[limit][0]].rstrip()
-            count += 1
-    return shortened, count
+            cut[row] = True
+    return shortened, cut
 
 
 def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int) -> list[Ints]:

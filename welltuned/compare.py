@@ -15,7 +15,7 @@ from welltuned import baselines, methods, stats, vault
 from welltuned.baselines import Baseline
 from welltuned.data.dataset import Dataset, Split
 from welltuned.engine import resolve
-from welltuned.errors import DataError, DivergedError, ResourceError
+from welltuned.errors import DataError, DivergedError, ResourceError, UsageError, WelltunedError
 from welltuned.plan import Candidate
 from welltuned.record import (
     Alarm,
@@ -65,7 +65,7 @@ class _Entry:
     candidate: Candidate
     model: ModelSpec
     records: list[RunRecord] = field(default_factory=list)
-    failure: str | None = None
+    error: WelltunedError | None = None
 
 
 def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> ComparisonRecord:
@@ -79,6 +79,9 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
         WelltunedError: the data, a model or a method cannot be used. A run that diverges or does not fit the
             machine does not raise; it stands in the table as failed.
     """
+    _require_distinct(plan)
+    if (folder / "record.json").is_file():
+        raise UsageError("this folder holds a single run", where=f"--out {folder}", mend="choose another --out folder")
     dataset = bench.dataset(plan.data)
     for model in plan.models:
         shape = bench.model(model).shape.with_head(model.head, len(dataset.labels))
@@ -91,8 +94,10 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
         bench.observer.say("this comparison is finished; its results are read, nothing is trained again")
         return finished
     pairs = [(candidate, model) for model in plan.models for candidate in plan.candidates]
-    entries = [_train(plan, candidate, model, folder, bench) for candidate, model in pairs]
     standing = [_baseline(baselines.majority(dataset), bench), _baseline(baselines.tfidf(dataset), bench)]
+    entries = [_train(plan, candidate, model, folder, bench) for candidate, model in pairs]
+    if not any(entry.records for entry in entries if entry.error is None):
+        raise next(entry.error for entry in entries if entry.error is not None)
     labels = vault.open_test(dataset, folder, plan.id, "final comparison")
     write_arrays(folder / "labels.safetensors", {"test.labels": labels})
     write_arrays(
@@ -104,13 +109,25 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
     return record
 
 
+def _require_distinct(plan: Comparison) -> None:
+    ids = [spec.id for model in plan.models for one in plan.candidates for spec in plan.runs(one, model)]
+    if len(set(ids)) < len(ids):
+        raise UsageError(
+            "two of the things to compare are the same",
+            why="a method with its default written out, or a model named twice, is still the same run",
+            mend="name each method and model once",
+        )
+
+
 def _finished(plan: Comparison, folder: Path, dataset: Dataset, weights: str) -> ComparisonRecord | None:
     try:
         record = read_comparison(folder)
     except DataError:
         return None
-    same = (record.id, record.data_hash) == (plan.id, dataset.hash)
-    return record if same and record.provenance.weights_hash == weights else None
+    same = (record.id, record.data_hash) == (plan.id, dataset.hash) and record.provenance.weights_hash == weights
+    runs = [folder / "runs" / name / "record.json" for row in record.table for name in row.runs]
+    whole = all(run.is_file() for run in runs) and not any(row.kind == "failed" for row in record.table)
+    return record if same and whole else None
 
 
 def _weights(plan: Comparison, bench: Workbench) -> str:
@@ -125,11 +142,11 @@ def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Pat
         bench.observer.say(f"{name}, seed {spec.train.seed}: {spec.train.epochs} epochs at lr {spec.train.lr:g}")
         try:
             entry.records.append(run(spec, folder / "runs" / spec.name, bench))
-        except (ResourceError, DivergedError, MemoryError) as error:
-            if isinstance(error, ResourceError) and error.where == str(folder / "runs" / spec.name):
+        except (ResourceError, DivergedError) as error:
+            if (error.where or "").startswith(str(folder)):  # the disk failed, not the method
                 raise
-            entry.failure = str(error) or "out of memory"
-            bench.observer.say(f"{name}: failed. {entry.failure}")
+            entry.error = error
+            bench.observer.say(f"{name}: failed. {error}")
             break
     return entry
 
@@ -151,7 +168,7 @@ def _judge(
 ) -> ComparisonRecord:
     dev = dataset.dev.label
     assert dev is not None
-    whole = [entry for entry in entries if entry.failure is None]
+    whole = [entry for entry in entries if entry.error is None]
     tested = {entry.name: _correct(folder, entry, "test", labels) for entry in whole}
     table = [
         _row(entry, _correct(folder, entry, "dev", dev), tested[entry.name]) if entry in whole else _failed(entry)
@@ -159,10 +176,10 @@ def _judge(
     ]
     table += [_baseline_row(one, dev, labels) for one in standing]
     majority = standing[0].test.argmax(axis=1) == labels
-    verdict = _verdict(whole, tested, majority)
+    verdict = _verdict(plan, whole, tested, majority)
     return ComparisonRecord(
         id=plan.id,
-        winner=None if verdict is None else verdict.winner,
+        winner=verdict.winner,
         command=command,
         data=dataset.name,
         data_hash=dataset.hash,
@@ -174,8 +191,8 @@ def _judge(
             "test": _shares(Split((), None, labels, ()), dataset.labels),
         },
         table=table,
-        statements=[] if verdict is None else [_statement(pair) for pair in verdict.pairs],
-        verdict="no run came to its end, so nothing can be said" if verdict is None else verdict.sentence,
+        statements=[_statement(pair) for pair in verdict.pairs],
+        verdict=_sentence(plan, verdict),
         budget=_budget(plan),
         test_openings=vault.selections_seen(folder, dataset.hash),
         notes=_notes(dataset, entries),
@@ -189,14 +206,30 @@ def _correct(folder: Path, entry: _Entry, split: str, labels: NDArray[np.int64])
     return np.stack([arrays[f"{split}.logits"].argmax(axis=1) == labels for arrays in stored])
 
 
-def _verdict(entries: list[_Entry], correct: dict[str, Correct], majority: Correct) -> stats.Verdict | None:
-    if not entries:
-        return None
+def _verdict(plan: Comparison, entries: list[_Entry], correct: dict[str, Correct], majority: Correct) -> stats.Verdict:
+    """Judge by trained parameters as cost within one model, by seconds across models."""
     contestants = [
-        stats.Candidate(entry.name, float(entry.records[0].trained_parameters), correct[entry.name])
+        stats.Candidate(
+            entry.name,
+            float(entry.records[0].trained_parameters) if len(plan.models) == 1 else _seconds(entry),
+            correct[entry.name],
+        )
         for entry in entries
     ]
     return stats.verdict(contestants, majority=majority, level=LEVEL)
+
+
+def _sentence(plan: Comparison, verdict: stats.Verdict) -> str:
+    """The verdict, and for a single seed what it is a verdict about."""
+    if len(plan.seeds) > 1:
+        return verdict.sentence
+    return f"{verdict.sentence} With one seed this is about these trained models, not yet about the methods."
+
+
+def _seconds(entry: _Entry) -> float:
+    """Mean over seeds of training, evaluation on dev, and the encoding of train and dev where that is done once."""
+    parts = ("features", "train", "dev")
+    return float(np.mean([sum(record.timings.get(part, 0.0) for part in parts) for record in entry.records]))
 
 
 def _score(correct: Correct, *, deterministic: bool = False) -> Score:
@@ -206,8 +239,6 @@ def _score(correct: Correct, *, deterministic: bool = False) -> Score:
 
 def _row(entry: _Entry, dev: Correct, test: Correct) -> TableRow:
     first, train = entry.records[0], entry.candidate.train
-    parts = ("features", "train", "dev")
-    seconds = [sum(record.timings.get(part, 0.0) for part in parts) for record in entry.records]
     return TableRow(
         **_described(entry),
         kind="method",
@@ -219,7 +250,7 @@ def _row(entry: _Entry, dev: Correct, test: Correct) -> TableRow:
         trained_parameters=first.trained_parameters,
         all_parameters=first.all_parameters,
         memory_bytes=max(record.memory.peak for record in entry.records),
-        seconds=float(np.mean(seconds)),
+        seconds=_seconds(entry),
         dev=_score(dev),
         test=_score(test),
         alarms=_once([alarm for record in entry.records for alarm in record.alarms]),
@@ -236,7 +267,13 @@ def _described(entry: _Entry) -> dict[str, Any]:
 
 
 def _failed(entry: _Entry) -> TableRow:
-    return TableRow(**_described(entry), kind="failed", failure=entry.failure)
+    return TableRow(
+        **_described(entry),
+        kind="failed",
+        failure=str(entry.error),
+        seeds=[record.spec.train.seed for record in entry.records],
+        runs=[record.name for record in entry.records],
+    )
 
 
 def _baseline_row(baseline: Baseline, dev: NDArray[np.int64], test: NDArray[np.int64]) -> TableRow:
@@ -263,9 +300,10 @@ def _shares(split: Split, names: tuple[str, ...]) -> dict[str, float]:
 
 
 def _statement(pair: stats.Contrast) -> Statement:
-    low, high = 100 * pair.interval.lower, 100 * pair.interval.upper
-    said = f"{100 * pair.difference:+.1f} points [{low:+.1f}, {high:+.1f}]"
-    loser = pair.b if pair.better == pair.a else pair.a
+    first = pair.better or pair.a
+    difference, interval = pair.seen_from(first)
+    said = f"{100 * difference:+.1f} points [{100 * interval.lower:+.2f}, {100 * interval.upper:+.2f}]"
+    loser = pair.b if first == pair.a else pair.a
     return Statement(
         a=pair.a,
         b=pair.b,
@@ -284,7 +322,8 @@ def _statement(pair: stats.Contrast) -> Statement:
 def _budget(plan: Comparison) -> str:
     epochs = ", ".join(f"{one.name} {one.train.epochs}" for one in plan.candidates)
     seeds = f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}"
-    return f"one setting each, {seeds}; epochs: {epochs}; the best epoch on dev is kept"
+    cost = "trained parameters" if len(plan.models) == 1 else "seconds"
+    return f"one setting each, {seeds}; epochs: {epochs}; the best epoch on dev is kept; cheap means few {cost}"
 
 
 def _notes(dataset: Dataset, entries: list[_Entry]) -> list[str]:

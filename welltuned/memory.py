@@ -7,7 +7,8 @@ frozen parameters cost their 4 bytes alone. Activations depend on method, rows a
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.utils._pytree import tree_leaves
 from welltuned.batches import Batch, TokenizedSplit
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
+from welltuned.errors import ResourceError
 from welltuned.record import Memory
 
 ADAM_BYTES = 8
@@ -31,6 +33,25 @@ class Allocated:
 
     held: int
     peak: int
+
+
+@contextmanager
+def out_of_memory_told(what: str) -> Iterator[None]:
+    """Turn the allocators' own errors into one that says what did not fit.
+
+    Raises:
+        ResourceError: the device's or the system's memory did not suffice.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        raise ResourceError(
+            f"{what} does not fit the memory",
+            why=next(iter(str(error).splitlines()), type(error).__name__),
+            mend="use a smaller --batch-size or --max-length",
+        ) from error
 
 
 def longest_batch(split: TokenizedSplit, rows: int) -> Batch:

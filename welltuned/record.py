@@ -59,9 +59,10 @@ class EpochRow(_Schema):
 
 
 class Memory(_Schema):
-    """Bytes of one training step on the longest rows of the run; parts are as measured by the allocator.
+    """Bytes of one training step on the longest rows of the run.
 
-    ``peak`` is the largest sum held at one moment: weights + gradients + optimizer + activations.
+    Weights, gradients and the optimizer's two moments follow from the tensors' sizes; activations (what waits for
+    backward) and ``peak`` (the largest sum held at one moment) are measured; ``how`` says by what.
     """
 
     weights: int
@@ -364,4 +365,5 @@ def processor_name() -> str:
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     flags = next((line for line in lines if line.startswith("flags")), "")
     extra = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {flag} " in f"{flags} "]
-    return f"{names[0] if names else platform.machine()} ({' '.join(extra)})" if extra else (names or [""])[0]
+    name = names[0] if names else platform.machine()
+    return f"{name} ({' '.join(extra)})" if extra else name

@@ -15,13 +15,13 @@ import psutil
 import torch
 
 from welltuned import __version__, alarms, artifact, frontier, methods
-from welltuned.batches import TokenizedSplit, tokenize
+from welltuned.batches import Ints, TokenizedSplit, tokenize
 from welltuned.data import load_dataset
 from welltuned.data.dataset import Dataset
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
-from welltuned.memory import longest_batch, measure_step
+from welltuned.memory import longest_batch, measure_step, out_of_memory_told
 from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
@@ -40,6 +40,17 @@ from welltuned.train import fit, predict
 Splits = dict[str, TokenizedSplit]
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """Splits with their constant features, and the seconds that train and dev took.
+
+    Each run that uses them is charged with these seconds, whether it computed the features or found them.
+    """
+
+    splits: Splits
+    seconds: float
+
+
 @dataclass
 class Workbench:
     """What the runs of one command share: data, weights, tokens and constant features, each made once."""
@@ -48,7 +59,7 @@ class Workbench:
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _models: dict[str, Pretrained] = field(default_factory=dict)
     _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
-    _features: dict[tuple[str, str, str, str], Splits] = field(default_factory=dict)
+    _features: dict[tuple[str, str, str, str], Encoded] = field(default_factory=dict)
 
     def dataset(self, spec: DataSpec) -> Dataset:
         """The data, read on first use; its notes are said aloud then."""
@@ -79,15 +90,16 @@ class Workbench:
                     )
         return self._tokens[key]
 
-    def features(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> Splits:
+    def features(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> Encoded:
         """The same splits with their pooled representations, which depend on data, model and arithmetic alone."""
         key = (spec.data.id, spec.model.id, compute.precision, compute.engine)
         if key not in self._features:
             self.observer.stage("encoding once", sum(len(split) for split in splits.values()))
-            self._features[key] = {
-                name: frontier.with_features(encoder, split, spec.train.eval_batch_size, compute, self.observer.advance)
-                for name, split in splits.items()
-            }
+            clock, found, rows = Clock(), {}, spec.train.eval_batch_size
+            for name, split in splits.items():
+                with clock(name):
+                    found[name] = frontier.with_features(encoder, split, rows, compute, self.observer.advance)
+            self._features[key] = Encoded(found, clock.seconds["train"] + clock.seconds["dev"])
         return self._features[key]
 
 
@@ -125,16 +137,18 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         encoder = _encoder(spec, method, origin, len(dataset.labels), compute)
     trained, total = _count(encoder, method.ledger(encoder.shape))
     splits = _rows(tokens, spec)
-    with clock("memory"):
-        memory = measure_step(encoder, longest_batch(splits["train"], spec.train.batch_size), compute)
-    if frontier.is_constant_below_head(encoder):
-        with clock("features"):
-            splits = _rows(bench.features(spec, encoder, tokens, compute), spec)
-    found = fit(encoder, method, splits["train"], splits["dev"], spec.train, compute, bench.observer)
-    clock.seconds |= found.seconds
-    with clock("test"):
-        bench.observer.stage("predicting test", len(splits["test"]))
-        test_logits = predict(encoder, splits["test"], spec.train.eval_batch_size, compute, bench.observer.advance)
+    with out_of_memory_told(f"{spec.method.name} with batches of {spec.train.batch_size}"):
+        with clock("memory"):
+            memory = measure_step(encoder, longest_batch(splits["train"], spec.train.batch_size), compute)
+        if frontier.is_constant_below_head(encoder):
+            encoded = bench.features(spec, encoder, tokens, compute)
+            splits = _rows(encoded.splits, spec)
+            clock.seconds |= {"features": encoded.seconds}
+        found = fit(encoder, method, splits["train"], splits["dev"], spec.train, compute, bench.observer)
+        clock.seconds |= found.seconds
+        with clock("test"):
+            bench.observer.stage("predicting test", len(splits["test"]))
+            test_logits = predict(encoder, splits["test"], spec.train.eval_batch_size, compute, bench.observer.advance)
     predictions = {"dev.logits": found.dev_logits, "dev.labels": splits["dev"].known_labels, "test.logits": test_logits}
     with clock("save"):
         _save(folder, spec, predictions)
@@ -171,7 +185,8 @@ def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str)
         return None
     made = record.provenance
     same = (record.id, made.data_hash, made.weights_hash) == (spec.id, data_hash, weights_hash)
-    return record if same and (folder / "predictions.safetensors").exists() else None
+    parts = (folder / "predictions.safetensors", folder / "model" / "config.json")
+    return record if same and all(part.is_file() for part in parts) else None
 
 
 def _encoder(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: int, compute: Compute) -> Encoder:
@@ -186,9 +201,10 @@ def _encoder(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: in
 
 
 def _save(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
-    """Spec and predictions; the record of an older run in the same folder goes first, as it tells of other files."""
-    (folder / "record.json").unlink(missing_ok=True)
+    """Spec and predictions; what an older run in the same folder left goes first, as it tells of other files."""
     write_json(folder / "spec.json", spec)
+    for name in ("record.json", "results.json", "labels.safetensors", "report.html"):
+        (folder / name).unlink(missing_ok=True)
     write_arrays(folder / "predictions.safetensors", predictions)
 
 
@@ -201,8 +217,15 @@ def _rows(splits: Splits, spec: RunSpec) -> Splits:
             f"there are {len(splits['train'])} training rows, fewer than the {spec.train.overfit} to overfit",
             where="--overfit",
         )
-    few = splits["train"].take(np.arange(spec.train.overfit))
+    few = splits["train"].take(_mixed(splits["train"].known_labels, spec.train.overfit))
     return {**splits, "train": few, "dev": few}
+
+
+def _mixed(labels: Ints, count: int) -> Ints:
+    """The first rows of each class in turn, so that no constant answer has all of them right."""
+    order = np.argsort(labels, kind="stable")
+    turn = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
+    return np.sort(order[np.argsort(turn, kind="stable")[:count]])
 
 
 def _count(encoder: Encoder, ledger: dict[str, int]) -> tuple[int, int]:

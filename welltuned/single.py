@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from welltuned import stats, vault
+from welltuned.errors import UsageError
 from welltuned.record import RunRecord, Score, TrainingRecord, read_arrays, write_arrays, write_json
 from welltuned.run import Workbench, run
 from welltuned.spec import RunSpec
@@ -22,6 +23,8 @@ def train(spec: RunSpec, folder: Path, bench: Workbench, command: str) -> Traini
         folder: the run's folder; also gets ``results.json`` and, once opened, ``labels.safetensors``.
         command: what the user typed, for the record.
     """
+    if (folder / "runs").is_dir():
+        raise UsageError("this folder holds a comparison", where=f"--out {folder}", mend="choose another --out folder")
     record = run(spec, folder, bench)
     dataset = bench.dataset(spec.data)
     arrays = read_arrays(folder / "predictions.safetensors")

@@ -88,7 +88,7 @@ class TrainSpec(Spec):
     Attributes:
         lr: peak learning rate.
         epochs: passes over the training rows.
-        batch_size: rows a step (rows of one optimizer step, over all gradient-accumulation pieces).
+        batch_size: rows of one optimizer step.
         eval_batch_size: rows a forward pass in evaluation.
         weight_decay: decoupled decay on matrices; biases and norms are exempt.
         warmup_ratio: share of all steps over which the rate rises linearly from 0.
@@ -113,7 +113,7 @@ class TrainSpec(Spec):
 
 
 class ComputeSpec(Spec):
-    """On what, and with which arithmetic. ``auto`` is resolved before a run starts."""
+    """On what, and with which arithmetic. The commands settle ``auto`` before they make a run of it."""
 
     device: Device = "auto"
     precision: Precision = "auto"

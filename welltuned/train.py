@@ -82,7 +82,7 @@ def fit(
         middle = time.perf_counter()
         logits = predict(encoder, dev, spec.eval_batch_size, compute)
         evaluating += time.perf_counter() - middle
-        row = _row(epoch, totals, logits, labels, float(scheduler.get_last_lr()[0]), time.perf_counter() - started)
+        row = _row(epoch, totals, logits, labels, time.perf_counter() - started)
         curve.append(row)
         observer.epoch(row, spec.epochs)
         score = (row.dev_accuracy, -row.dev_loss)
@@ -104,6 +104,7 @@ class _Totals:
     right: int = 0
     rows: int = 0
     norm: float = 0.0
+    lr: float = 0.0
     steps: int = 0
 
 
@@ -128,6 +129,7 @@ def _train_epoch(
         loss.backward()
         norm = nn.utils.clip_grad_norm_(trained, spec.max_grad_norm or math.inf)
         _require_finite(loss.item(), norm.item(), totals.steps)
+        lr = float(scheduler.get_last_lr()[0])
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)
@@ -136,6 +138,7 @@ def _train_epoch(
         totals.rows += len(batch)
         totals.norm += norm.item()
         totals.steps += 1
+        totals.lr = lr
         observer.advance(len(batch))
     return totals
 
@@ -155,14 +158,14 @@ def _require_finite(loss: float, norm: float, step: int) -> None:
         )
 
 
-def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, lr: float, seconds: float) -> EpochRow:
+def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, seconds: float) -> EpochRow:
     return EpochRow(
         epoch=epoch,
         train_loss=totals.loss / totals.rows,
         train_accuracy=totals.right / totals.rows,
         dev_loss=cross_entropy(logits, labels),
         dev_accuracy=float((logits.argmax(axis=1) == labels).mean()),
-        lr=lr,
+        lr=totals.lr,
         seconds=seconds,
         grad_norm=totals.norm / totals.steps,
     )
@@ -181,12 +184,22 @@ def predict(
     compute: Compute,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Logits:
-    """Logits [N, C] of every row of a split, in the split's own order."""
+    """Logits [N, C] of every row of a split, in the split's own order.
+
+    Raises:
+        DivergedError: a logit is not finite.
+    """
     encoder.eval()
     logits = np.empty((len(split), encoder.shape.classes), np.float32)
     for batch in sorted_batches(split, batch_size):
         logits[batch.rows.numpy()] = _forward(encoder, batch, compute)
         advance(len(batch))
+    if not np.isfinite(logits).all():
+        raise DivergedError(
+            "the model's answers are not finite numbers",
+            why="the last steps of training left the finite numbers",
+            mend="try a learning rate of a third, or more warmup",
+        )
     return logits
 
 

@@ -1,7 +1,7 @@
 """The vault: test labels are opened only here, and every opening leaves a line.
 
 Each line of ``vault.jsonl`` says when, for which data, for which frozen selection, and why. Looking at one test
-set for a second selection is counted, and every later report says so.
+set for a second selection is counted, and every later report of the same folder says so.
 """
 
 from __future__ import annotations
@@ -48,10 +48,18 @@ def open_test(dataset: Dataset, folder: Path, selection: str, purpose: str) -> L
 
 
 def selections_seen(folder: Path, data_hash: str) -> int:
-    """For how many different frozen selections this test set has been opened in a folder."""
+    """For how many different frozen selections this test set has been opened in this folder; torn lines count."""
     try:
         lines = (folder / LEDGER).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return 0
-    entries = [json.loads(line) for line in lines]
-    return len({entry["selection"] for entry in entries if entry["data_hash"] == data_hash})
+    return len({selection for line in lines if (selection := _selection(line, data_hash)) is not None})
+
+
+def _selection(line: str, data_hash: str) -> str | None:
+    """The selection that a line of the ledger is about; the line itself where it is torn."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return line
+    return entry["selection"] if entry["data_hash"] == data_hash else None

@@ -109,6 +109,48 @@ def test_json_is_one_document_on_stdout(finished: Path, welltuned: Command, prob
     assert json.loads(done.out) == json.loads((finished / "results.json").read_text(encoding="utf-8"))
 
 
+def test_sentences_of_pairs_have_the_sign_of_the_winner(finished: Path) -> None:
+    for one in read_comparison(finished).statements:
+        name, _, rest = one.sentence.partition(" beats ")
+        first = name if rest else one.a
+        sign = 1 if first == one.a else -1
+        assert f"{100 * sign * one.difference:+.1f} points" in one.sentence
+
+
+def test_the_same_run_under_two_names_is_refused(welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:
+    for methods, model in (("lora,lora:rank=8", bert), ("head", f"{bert},{bert}")):
+        done = welltuned("compare", problem, "--methods", methods, "--model", model, "--out", tmp_path / "o", *SHORT)
+        assert done.code == 2
+        assert "the same" in done.err
+    assert not (tmp_path / "o" / "vault.jsonl").exists()
+
+
+def test_folders_of_the_other_kind_are_refused(
+    finished: Path, welltuned: Command, problem: Path, bert: Path, tmp_path: Path
+) -> None:
+    results = (finished / "results.json").read_bytes()
+    done = welltuned("train", problem, "--method", "head", "--model", bert, "--out", finished, *SHORT)
+    assert done.code == 2
+    assert (finished / "results.json").read_bytes() == results
+    welltuned("train", problem, "--method", "head", "--model", bert, "--out", tmp_path, *SHORT)
+    assert welltuned("compare", problem, "--methods", "head", "--model", bert, "--out", tmp_path, *SHORT).code == 2
+
+
+def test_when_every_run_fails_the_test_stays_sealed(
+    welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from welltuned import compare
+    from welltuned.errors import DivergedError
+
+    def diverging(spec, folder, bench):  # type: ignore[no-untyped-def]
+        raise DivergedError("not finite at step 1")
+
+    monkeypatch.setattr(compare, "run", diverging)
+    done = welltuned("compare", problem, "--methods", "full,head", "--model", bert, "--out", tmp_path / "o", *SHORT)
+    assert done.code == 5
+    assert not (tmp_path / "o" / "vault.jsonl").exists()
+
+
 def test_method_that_diverges_stands_as_failed_and_ends_nothing(
     welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,7 @@ WRONG_CALLS = {
     "unknown method": (["--method", "lorra"], 2, "did you mean lora"),
     "unknown field": (["--method", "lora:rang=3"], 2, "rank"),
     "field without value": (["--method", "lora:rank"], 2, "NAME:FIELD=VALUE"),
+    "a seed of its own": (["--method", "lora:seed=5"], 2, "--seed"),
     "rank of zero": (["--method", "lora:rank=0"], 2, "rank"),
     "unknown target": (["--method", "lora:targets=gate"], 2, "query"),
     "negative learning rate": (["--lr", "-1"], 2, "--lr"),
@@ -142,7 +143,7 @@ WRONG_CALLS = {
 @pytest.mark.parametrize("name", WRONG_CALLS)
 def test_wrong_call(name: str, welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:
     options, code, said = WRONG_CALLS[name]
-    done = welltuned("train", problem, "--model", bert, "--out", tmp_path / "out", *options)
+    done = welltuned("train", problem, "--model", bert, "--out", tmp_path / "out", "--max-length", "64", *options)
     assert done.code == code, done.err
     assert said in done.err
 

@@ -7,7 +7,8 @@ import torch
 from conformance.contract import PLAIN, snapshot, subject, tiny_spec
 from families import tokenized, whole
 
-from welltuned import methods
+from welltuned import memory, methods
+from welltuned.errors import ResourceError
 from welltuned.memory import StorageMeter, longest_batch, measure_step
 from welltuned.pretrained import Pretrained
 
@@ -90,3 +91,10 @@ def test_the_longest_rows_make_the_worst_batch(tiny: Find) -> None:
     assert sorted(split.lengths[batch.rows.numpy()]) == sorted(split.lengths)[-3:]
     assert len(longest_batch(split, 50)) == 20
     assert len(whole(split)) == 20
+
+
+def test_out_of_memory_is_an_error_of_resources() -> None:
+    with pytest.raises(ResourceError, match="does not fit"), memory.out_of_memory_told("full"):
+        torch.empty(2**60)
+    with pytest.raises(RuntimeError, match="shape"), memory.out_of_memory_told("full"):
+        raise RuntimeError("shape")

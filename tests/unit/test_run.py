@@ -111,6 +111,13 @@ def test_a_finished_run_is_read_and_not_repeated(spec: Make, tmp_path: Path) -> 
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
 
 
+def test_rows_to_overfit_are_of_every_class() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    assert labels[run._mixed(labels, 3)].tolist() == [0, 1, 2]
+    assert labels[run._mixed(labels, 6)].tolist() == [0, 0, 1, 1, 2, 2]
+    assert run._mixed(labels, 8).tolist() == list(range(8))
+
+
 def test_changed_data_or_weights_run_anew(spec: Make, tmp_path: Path) -> None:
     first = run.run(spec("head"), tmp_path, run.Workbench())
     made = first.provenance

@@ -91,6 +91,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    for later in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(later, signal.SIG_IGN)  # once is enough: what is being cleaned up shall be cleaned up
     raise _StoppedError(number)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,4 +56,4 @@ def folder(out: Path | None, command: str, data: str, identity: str) -> Path:
 
 def command_line() -> str:
     """What was typed, without the folder that the program lies in."""
-    return " ".join(["welltuned", *sys.argv[1:]])
+    return shlex.join(["welltuned", *sys.argv[1:]])

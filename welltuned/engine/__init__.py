@@ -20,7 +20,7 @@ from welltuned.engine.dropout import seed_dropout, use_byte_dropout
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec
 
-__all__ = ["Compute", "prepare", "resolve", "seed_everything"]
+__all__ = ["Compute", "prepare", "resolve", "seed_everything", "settle"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ def resolve(spec: ComputeSpec) -> Compute:
     if precision == "auto":
         precision = "bf16" if _has_fast_bf16(kind) else "fp32"
     return Compute(torch.device(kind), precision, spec.engine)
+
+
+def settle(spec: ComputeSpec) -> ComputeSpec:
+    """The same choices with nothing left to ``auto``, so that they are part of a run's identity."""
+    found = resolve(spec)
+    return ComputeSpec(device=found.device.type, precision=found.precision, engine=found.engine)  # type: ignore[arg-type]
 
 
 def _has_fast_bf16(kind: str) -> bool:

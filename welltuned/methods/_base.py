@@ -109,9 +109,9 @@ class Method(ABC, Generic[Fields]):
         """
 
     def state(self, encoder: Encoder) -> dict[str, Tensor]:
-        """Copies of the trained tensors by parameter name."""
+        """Copies of the trained tensors in main memory, by parameter name."""
         return {
-            name: parameter.detach().clone()
+            name: parameter.detach().to("cpu", copy=True)
             for name, parameter in encoder.named_parameters()
             if parameter.requires_grad
         }

@@ -48,7 +48,9 @@ def command(
         print(dumps({"data": dataset.name, "hash": dataset.hash, "rows": counts, "labels": dataset.labels,
                      "findings": said}, indent=2, ensure_ascii=False))  # fmt: skip
         return
-    stdout.print(f"{dataset.name}: {', '.join(f'{name} {count:,}' for name, count in counts.items())} rows")
-    stdout.print(f"labels: {', '.join(dataset.labels)}")
+    stdout.print(
+        f"{dataset.name}: {', '.join(f'{name} {count:,}' for name, count in counts.items())} rows", markup=False
+    )
+    stdout.print(f"labels: {', '.join(dataset.labels)}", markup=False)
     for line in said:
         stdout.print(f"{line['level']}: {line['what']}", markup=False)

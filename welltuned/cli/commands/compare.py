@@ -49,6 +49,7 @@ def command(
     from welltuned import plan
     from welltuned.cli import console, requests
     from welltuned.compare import Comparison, compare
+    from welltuned.engine import settle
     from welltuned.report import render
     from welltuned.report.terminal import comparison_table
     from welltuned.run import Workbench
@@ -70,7 +71,7 @@ def command(
             for name in models.split(",")
         ],
         seeds=requests.seeds(seeds),
-        compute=requests.spec(ComputeSpec, device=device, precision=precision, engine=engine),
+        compute=settle(requests.spec(ComputeSpec, device=device, precision=precision, engine=engine)),
     )  # fmt: skip
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:

@@ -23,5 +23,5 @@ def command(
     else:
         record = read_comparison(runs)
         console.stdout.print(comparison_table(record))
-        console.stdout.print(record.verdict)
+        console.stdout.print(record.verdict, markup=False, soft_wrap=True)
     console.stdout.print(f"report: {page}", soft_wrap=True)

@@ -42,6 +42,7 @@ def command(
     """Train one method on one problem, or overfit a few rows to see that training works at all."""
     from welltuned import plan
     from welltuned.cli import console, requests
+    from welltuned.engine import settle
     from welltuned.report import render
     from welltuned.run import Workbench
     from welltuned.single import train
@@ -60,7 +61,7 @@ def command(
         ),
         requests.spec(ModelSpec, name=model, head=head, max_length=max_length),
         seed,
-        requests.spec(ComputeSpec, device=device, precision=precision, engine=engine),
+        settle(requests.spec(ComputeSpec, device=device, precision=precision, engine=engine)),
     )  # fmt: skip
     folder = requests.folder(out, "train", data, spec.id)
     with console.ConsoleObserver() as observer:
