@@ -51,15 +51,19 @@ class Comparison:
         return [candidate.run(self.data, model, seed, self.compute) for seed in self.seeds]
 
     @property
+    def run_ids(self) -> list[str]:
+        """The identities of all its runs."""
+        return [spec.id for model in self.models for one in self.candidates for spec in self.runs(one, model)]
+
+    @property
     def id(self) -> str:
         """Identity of the whole: of all its runs together."""
-        ids = [spec.id for model in self.models for one in self.candidates for spec in self.runs(one, model)]
-        return hashlib.sha256(" ".join(ids).encode()).hexdigest()[:12]
+        return hashlib.sha256(" ".join(self.run_ids).encode()).hexdigest()[:12]
 
 
 @dataclass
 class _Entry:
-    """A line of the table while it is being made; correct [S, N] over dev and over test."""
+    """A line of the table while it is being made: its finished runs, and what broke the others off."""
 
     name: str
     candidate: Candidate
@@ -110,8 +114,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
 
 
 def _require_distinct(plan: Comparison) -> None:
-    ids = [spec.id for model in plan.models for one in plan.candidates for spec in plan.runs(one, model)]
-    if len(set(ids)) < len(ids):
+    if len(set(plan.run_ids)) < len(plan.run_ids):
         raise UsageError(
             "two of the things to compare are the same",
             why="a method with its default written out, or a model named twice, is still the same run",

@@ -14,7 +14,7 @@ from typing import NoReturn
 import typer
 
 from welltuned import __version__
-from welltuned.cli import commands
+from welltuned.cli import commands, groups
 from welltuned.errors import WelltunedError
 
 MEMORY = 4
@@ -41,7 +41,7 @@ def application() -> typer.Typer:
     app.callback()(_version)
     for module in sorted(entry.name for entry in pkgutil.iter_modules(commands.__path__)):
         command = importlib.import_module(f"{commands.__name__}.{module}").command
-        app.command(module.replace("_", "-"))(command)
+        app.command(module.replace("_", "-"))(groups.flattened(command))
     return app
 
 

@@ -6,18 +6,14 @@ from typing import Annotated
 
 import typer
 
-from welltuned.cli import options
+from welltuned.cli import groups, options
 
 
 def command(
     data: options.Data,
+    columns: groups.ColumnOptions,
     model: Annotated[str | None, typer.Option("--model", "-m", help="Also say what this model cuts off.")] = None,
     max_length: options.MaxLength = 256,
-    text: options.Text = None,
-    text_pair: options.TextPair = None,
-    label: options.Label = None,
-    split: options.Split = "given",
-    split_seed: options.SplitSeed = 0,
     json: options.Json = False,
 ) -> None:
     """Look at data before training on it: splits, balance, overlaps, contradictions, truncation."""
@@ -26,12 +22,9 @@ def command(
     from welltuned.cli import requests
     from welltuned.cli.console import stdout
     from welltuned.data import checks, load_dataset
-    from welltuned.spec import DataSpec, ModelSpec
+    from welltuned.spec import ModelSpec
 
-    spec = requests.spec(
-        DataSpec, source=data, text=text, text_pair=text_pair, label=label, split=split, split_seed=split_seed
-    )
-    dataset = load_dataset(spec)
+    dataset = load_dataset(groups.data_spec(data, columns))
     said = [{"level": "note", "what": note} for note in dataset.notes]
     said += [{"level": finding.level, "what": finding.what} for finding in checks.findings(dataset)]
     if model is not None:
