@@ -24,7 +24,7 @@ from welltuned.encoders import Encoder, NativeHead
 from welltuned.errors import DataError, ResourceError
 from welltuned.methods._base import Method
 from welltuned.model import WelltunedConfig, WelltunedForSequenceClassification
-from welltuned.pretrained import Pretrained
+from welltuned.pretrained import Pretrained, quieten_transformers
 from welltuned.spec import MethodSpec
 
 
@@ -110,6 +110,7 @@ def load(folder: Path) -> PreTrainedModel:
     Raises:
         DataError: there is no model in the folder, or it is damaged.
     """
+    quieten_transformers()
     try:
         return cast(
             PreTrainedModel,

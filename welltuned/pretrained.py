@@ -123,6 +123,12 @@ class Pretrained:
         return cast(PreTrainedModel, model.float())
 
 
+def quieten_transformers() -> None:
+    """Leave progress and warnings to us: Transformers' own bars for loading weights would stand between the lines."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
 def pretrained(spec: ModelSpec) -> Pretrained:
     """Find a model by alias, folder or Hub id, and check that its parts belong together.
 
@@ -131,8 +137,7 @@ def pretrained(spec: ModelSpec) -> Pretrained:
         DataError: files are missing or damaged.
         ResourceError: the Hub cannot be reached.
     """
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    quieten_transformers()
     folder = _locate(spec)
     raw = _raw_config(folder, spec.name)
     shape_of(_with_defaults(raw, spec.name))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +180,15 @@ def test_report_is_drawn_again_from_records(finished: Path, welltuned: Command) 
     (finished / "report.html").unlink()
     assert welltuned("report", finished).code == 0
     assert (finished / "report.html").read_bytes() == page
+
+
+def test_an_answer_comes_alone(finished: Path) -> None:
+    """In a fresh process nothing but the answer is printed, on either stream."""
+    run = next(finished.glob("runs/full-*"))
+    command = [sys.executable, "-m", "welltuned", "predict", str(run), "--text", "is it so", "--text-pair", "red sun"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
 
 
 def test_winner_answers(finished: Path, welltuned: Command, problem: Path) -> None:

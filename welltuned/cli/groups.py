@@ -92,7 +92,9 @@ def data_spec(source: str, *groups: ColumnOptions | SampleOptions) -> DataSpec:
 def flattened(command: Callable[..., None]) -> Callable[..., None]:
     """The same command with the fields of each group in its signature, as the command line's parser reads them."""
     signature = inspect.signature(command, eval_str=True)
-    groups = {name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)}
+    groups: dict[str, Any] = {
+        name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)
+    }
 
     def flat(**values: Any) -> None:
         made = {
