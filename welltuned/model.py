@@ -58,7 +58,7 @@ class WelltunedForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config: WelltunedConfig) -> None:
         super().__init__(config)
-        self.encoder = _bare_encoder(config)
+        self.encoder = bare_encoder(config)
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -96,8 +96,8 @@ class WelltunedForSequenceClassification(PreTrainedModel):
         return model
 
 
-def _bare_encoder(config: WelltunedConfig) -> Encoder:
-    """An encoder of the config's structure, its weights not yet meant."""
+def bare_encoder(config: WelltunedConfig) -> Encoder:
+    """An encoder of the config's structure with its method attached, its weights not yet meant."""
     backbone_config, classes = config.backbone_config(), config.num_labels or 2
     shape = shape_of(backbone_config.to_dict()).with_head(config.pooling, classes)
     if config.pooling == "native":

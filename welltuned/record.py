@@ -61,14 +61,18 @@ class EpochRow(_Schema):
 class Memory(_Schema):
     """Bytes of one training step on the longest rows of the run.
 
-    Weights, gradients and the optimizer's two moments follow from the tensors' sizes; activations (what waits for
-    backward) and ``peak`` (the largest sum held at one moment) are measured; ``how`` says by what.
+    Weights, gradients and the optimizer's two moments follow from the tensors' sizes. ``activations`` is what waits
+    for backward; ``forward``, ``backward`` and ``step`` are the largest sums held at one moment of the two passes and
+    of the step, ``peak`` the largest of the three. ``how`` says where they come from.
     """
 
     weights: int
     gradients: int
     optimizer: int
     activations: int
+    forward: int
+    backward: int
+    step: int
     peak: int
     rows: int
     tokens: int
@@ -338,6 +342,36 @@ class TrainingRecord(_Schema):
     verdict: str
     test_openings: int
     alarms: list[Alarm]
+
+
+class MemoryRow(_Schema):
+    """The memory of one method's training step: predicted in closed form, and measured unless that was left out.
+
+    ``formula`` gives the bytes that wait for backward, with B rows and T tokens.
+    """
+
+    name: str
+    method: str
+    model: str
+    config: dict[str, Any]
+    predicted: Memory
+    measured: Memory | None
+    formula: str
+
+    @property
+    def off(self) -> float | None:
+        """Relative error of the predicted peak."""
+        return None if self.measured is None else self.predicted.peak / self.measured.peak - 1
+
+
+class MemoryRecord(_Schema):
+    """What ``memory`` found; ``results.json`` of its folder."""
+
+    schema_version: int = SCHEMA
+    command: str
+    data: str
+    rows: list[MemoryRow]
+    provenance: Provenance
 
 
 VERSIONED = (

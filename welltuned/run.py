@@ -134,7 +134,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
             return finished
         tokens = bench.tokens(spec.data, spec.model)
         method = methods.build(spec.method)
-        encoder = _encoder(spec, method, origin, len(dataset.labels), compute)
+        encoder = assembled(spec, method, origin, len(dataset.labels), compute)
     trained, total = _count(encoder, method.ledger(encoder.shape))
     splits = _rows(tokens, spec)
     with out_of_memory_told(f"{spec.method.name} with batches of {spec.train.batch_size}"):
@@ -189,7 +189,7 @@ def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str)
     return record if same and all(part.is_file() for part in parts) else None
 
 
-def _encoder(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: int, compute: Compute) -> Encoder:
+def assembled(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: int, compute: Compute) -> Encoder:
     """The pretrained encoder under a fresh head, the method attached, ready for this machine."""
     encoder = origin.encoder(spec.model.head, classes, spec.train.seed)
     encoder.shape.require_positions(method.positions(), spec.model.max_length)

@@ -29,7 +29,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_every_command_has_help(welltuned: Command) -> None:
     listed = welltuned("--help").out
-    for name in ("compare", "train", "predict", "report", "check", "params", "methods"):
+    for name in ("compare", "train", "predict", "report", "check", "params", "methods", "memory"):
         assert name in listed
         assert welltuned(name, "--help").code == 0
 
@@ -191,3 +191,18 @@ def test_interrupted_run_says_how_to_go_on(signal: str, problem: Path, bert: Pat
     assert process.returncode == {"SIGINT": 130, "SIGTERM": 143}[signal]
     assert "Go on with" in rest
     assert "Traceback" not in rest
+
+
+def test_memory_is_predicted_and_measured(welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:
+    options = ("--model", bert, "--methods", "full,head", "--out", tmp_path, *SHORT)
+    done = welltuned("memory", problem, *options)
+    assert done.code == 0, done.err
+    assert "predicted" in done.out
+    assert "*B*T*T" in done.out
+    assert (tmp_path / "figures" / "memory.png").is_file()
+    record = json.loads((tmp_path / "results.json").read_text())
+    for row in record["rows"]:
+        assert row["predicted"]["peak"] == pytest.approx(row["measured"]["peak"], rel=0.1)
+    only = json.loads(welltuned("memory", problem, "--no-measure", "--json", *options).out)
+    assert [row["measured"] for row in only["rows"]] == [None, None]
+    assert [row["predicted"] for row in only["rows"]] == [row["predicted"] for row in record["rows"]]

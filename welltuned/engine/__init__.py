@@ -69,7 +69,8 @@ def _has_fast_bf16(kind: str) -> bool:
 
 def prepare(encoder: Encoder, compute: Compute) -> Encoder:
     """Move the encoder to the device and, with the fast engine on a CPU, put the faster forms in place."""
-    encoder.to(compute.device)
+    if any(one.device.type != compute.device.type for one in encoder.parameters()):
+        encoder.to(compute.device)
     if compute.engine == "fast" and compute.device.type == "cpu":
         keep_memory()
         use_explicit_attention(encoder.backbone)

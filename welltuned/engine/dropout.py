@@ -27,13 +27,25 @@ def kept_of_256(p: float) -> int:
     return round((1 - p) * 256)
 
 
+@torch.library.custom_op("welltuned::byte_mask", mutates_args=())
+def _byte_mask(x: Tensor, threshold: int) -> Tensor:
+    """True with probability threshold / 256 for each element, in the shape of ``x``."""
+    keep = torch.empty(x.shape, dtype=torch.bool)
+    np.less(np.frombuffer(_stream.bytes(x.numel()), np.uint8), threshold, out=keep.view(-1).numpy())
+    return keep
+
+
+@_byte_mask.register_fake
+def _(x: Tensor, threshold: int) -> Tensor:  # noqa: ARG001
+    return torch.empty(x.shape, dtype=torch.bool, device=x.device)
+
+
 class _ByteDropout(torch.autograd.Function):
     """x * m / q, the same m in backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, threshold: int) -> Tensor:
-        raw = np.frombuffer(_stream.bytes(x.numel()), np.uint8)
-        keep = torch.from_numpy(raw < threshold).view(x.shape)
+        keep = _byte_mask(x, threshold)
         ctx.save_for_backward(keep)
         ctx.scale = 256 / threshold
         return cast(Tensor, torch.ops.aten.native_dropout_backward(x, keep, ctx.scale))

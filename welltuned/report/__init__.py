@@ -14,11 +14,11 @@ import numpy as np
 
 from welltuned import record as records
 from welltuned.errors import DataError
-from welltuned.record import ComparisonRecord, RunRecord
+from welltuned.record import ComparisonRecord, MemoryRecord, RunRecord
 from welltuned.report import canvas, gallery, page
 from welltuned.report.gallery import Picture
 
-__all__ = ["render"]
+__all__ = ["draw_memory", "render"]
 
 
 def render(folder: Path) -> Path:
@@ -48,6 +48,12 @@ def render(folder: Path) -> Path:
     path = folder / "report.html"
     records.write_bytes(path, content.encode(errors="replace"))
     return path
+
+
+def draw_memory(folder: Path, record: MemoryRecord) -> Path:
+    """Write ``figures/memory.png`` of a memory record, and return its path."""
+    picture = gallery.of_memory(record)
+    return canvas.save(picture.draw(), folder / "figures" / f"{picture.name}.png")
 
 
 def _render_comparison(folder: Path, record: ComparisonRecord) -> str:

@@ -246,9 +246,12 @@ def _log_axis(axes: Axes, amounts: Sequence[int]) -> None:
 
 @drawn
 def memory_bars(memories: Mapping[str, Memory]) -> Figure:
-    """Peak memory of one training step by part; the figure at the end of a bar is the measured peak."""
+    """Memory of one training step by part; a line across and the number beside it are the peak.
+
+    The peak is less than the sum where parts do not stand at one time: gradients come as activations go.
+    """
     names = [canvas.wrapped(name, 28) for name in memories]
-    figure, (axes,) = canvas.new("Peak memory of one training step, by part", 1.7 + _lines_height(names))
+    figure, (axes,) = canvas.new("Memory of one training step, by part", 1.7 + _lines_height(names))
     left = [0.0] * len(memories)
     for part, colour, hatch in _PARTS:
         sizes = [getattr(memory, part) / format.MIB for memory in memories.values()]
@@ -258,6 +261,7 @@ def memory_bars(memories: Mapping[str, Memory]) -> Figure:
         )  # fmt: skip
         left = [start + length for start, length in zip(left, sizes, strict=True)]
     for place, (end, memory) in enumerate(zip(left, memories.values(), strict=True)):
+        axes.plot([memory.peak / format.MIB] * 2, [place - 0.38, place + 0.38], color=INK, lw=2.2, zorder=4)
         axes.annotate(
             format.size(memory.peak), (max(end, memory.peak / format.MIB), place), (5, 0),
             textcoords="offset points", va="center", fontsize=9.5,
@@ -269,7 +273,7 @@ def memory_bars(memories: Mapping[str, Memory]) -> Figure:
     axes.margins(x=0.14)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
-    axes.set_xlabel("memory (MiB)")
+    axes.set_xlabel("memory (MiB); the line across is the peak")
     canvas.legend_below(figure, len(_PARTS))
     return figure
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from welltuned.record import ComparisonRecord, Memory, RunRecord
+from welltuned.record import ComparisonRecord, Memory, MemoryRecord, RunRecord
 from welltuned.report import figures, format, rows
 
 
@@ -118,6 +118,16 @@ def _memory(memories: Mapping[str, Memory]) -> Picture:
         "Memory of one training step on the longest rows, by part; of several seeds the one with the highest peak."
     )
     return Picture("memory", caption, f"Bars of peak memory. {told}.", lambda: figures.memory_bars(memories))
+
+
+def of_memory(record: MemoryRecord) -> Picture:
+    """The bars of a memory record: each method predicted and, where it was, measured."""
+    bars: dict[str, Memory] = {}
+    for row in record.rows:
+        bars[f"{row.name}, predicted"] = row.predicted
+        if row.measured is not None:
+            bars[f"{row.name}, measured"] = row.measured
+    return _memory(bars)
 
 
 def _parts(record: RunRecord) -> str:

@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from welltuned.record import ComparisonRecord, RunRecord, TableRow
+from welltuned.record import ComparisonRecord, Memory, MemoryRecord, RunRecord, TableRow
 from welltuned.report import format, rows
 
 WIDTH = 98
@@ -56,6 +56,32 @@ def _cells(name: str, model: str | None, row: TableRow) -> list[str]:
         format.percent(row.dev.accuracy if row.dev else None),
         "failed" if row.kind == "failed" else test,
     ]
+
+
+def memory_table(record: MemoryRecord) -> Table:
+    """The peak of each phase of a step and what it is made of, in MiB; measured figures stand under predicted ones."""
+    first = record.rows[0].predicted
+    table = Table(
+        title=Text(f"Memory of one training step on {first.rows} rows of {first.tokens} tokens, in MiB"),
+        title_justify="left", title_style="bold", box=box.HORIZONTALS, pad_edge=False, padding=(0, 1, 0, 0),
+        show_edge=False,
+    )  # fmt: skip
+    table.add_column("method", max_width=20, overflow="fold")
+    table.add_column("how")
+    for head in ("weights", "gradi-\nents", "opti-\nmizer", "activa-\ntions", "peak in\nforward", "peak in\nbackward",
+                 "peak in\nstep"):  # fmt: skip
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in record.rows:
+        table.add_row(Text(_plain(row.name)), "predicted", *_memory_cells(row.predicted))
+        if row.measured is not None:
+            table.add_row("", f"measured ({row.off:+.1%})", *_memory_cells(row.measured))
+    return table
+
+
+def _memory_cells(memory: Memory) -> list[str]:
+    parts = (memory.weights, memory.gradients, memory.optimizer, memory.activations,
+             memory.forward, memory.backward, memory.step)  # fmt: skip
+    return [format.mebibytes(part) for part in parts]
 
 
 def run_table(record: RunRecord) -> Table:

@@ -62,6 +62,8 @@ def make_run(method: str = "lora", seed: int = 0, epochs: int = 7) -> RunRecord:
     best = max(curve, key=lambda row: row.dev_accuracy)
     memory = Memory(
         weights=87 * MIB, gradients=trained * 4, optimizer=trained * 8, activations=activations * MIB,
+        forward=87 * MIB + trained * 8 + activations * MIB,
+        backward=87 * MIB + trained * 12 + activations * MIB, step=87 * MIB + trained * 12,
         peak=87 * MIB + trained * 12 + activations * MIB, rows=32, tokens=256, how="allocator statistics",
     )  # fmt: skip
     return RunRecord(

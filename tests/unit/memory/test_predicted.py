@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from conformance.contract import CLASSES, tiny_spec
+from families import MAIN
+
+from welltuned import methods
+from welltuned.batches import Batch
+from welltuned.engine import Compute, prepare
+from welltuned.memory import Footprint, footprint, measure_step
+from welltuned.pretrained import Pretrained
+from welltuned.record import Memory
+from welltuned.spec import TrainSpec
+from welltuned.train import adamw
+
+Find = Callable[[str], Pretrained]
+FAST = Compute(torch.device("cpu"), "fp32", "fast")
+SIZES = [(rows, tokens) for rows in (3, 8, 17) for tokens in (16, 33, 56)]
+
+
+def batch_of(rows: int, tokens: int) -> Batch:
+    ids = torch.randint(5, 30, (rows, tokens))
+    mask = torch.ones_like(ids)
+    mask[0, tokens // 2 :] = 0
+    return Batch(ids, mask, None, torch.zeros(rows, dtype=torch.int64), torch.arange(rows))
+
+
+def both(origin: Pretrained, method: str, compute: Compute) -> tuple[Footprint, Callable[[int, int], Memory]]:
+    spec = tiny_spec(method)
+    encoder, built = origin.encoder("mean", CLASSES, 0), methods.build(spec)
+    built.attach(encoder)
+    encoder.frontier = built.frontier(encoder.shape)
+    prepare(encoder, compute)
+    optimizer = adamw(encoder, TrainSpec(lr=1e-3), compute)
+    return (
+        footprint(origin.config, "mean", CLASSES, spec, compute),
+        lambda rows, tokens: measure_step(encoder, batch_of(rows, tokens), compute, optimizer),
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "engine"), [*((family, "fast") for family in MAIN), ("bert", "plain"), ("modernbert", "plain")]
+)
+@pytest.mark.parametrize("method", methods.names())
+def test_predicted_is_measured(method: str, family: str, engine: str, tiny: Find) -> None:
+    predicted, measured = both(tiny(family), method, Compute(torch.device("cpu"), "fp32", engine))
+    for size in SIZES:
+        one, other = predicted.step(*size), measured(*size)
+        assert (one.weights, one.gradients, one.optimizer) == (other.weights, other.gradients, other.optimizer)
+        for part in ("activations", "forward", "backward", "peak"):
+            assert getattr(one, part) == pytest.approx(getattr(other, part), rel=0.1), (part, size)
+
+
+def test_a_block_of_bert_by_hand(tiny: Find) -> None:
+    """The closed form of the module's docstring, plus embeddings, statistics of norms, and the mean's weights."""
+    origin = tiny("bert")
+    shape, played = origin.shape, footprint(origin.config, "mean", 2, tiny_spec("full"), FAST)
+    d, f, layers, heads = shape.hidden, shape.intermediate, shape.layers, shape.heads
+    block = 4 * d * 8 + 4 * 2 * f + 2 * d + 2 * 8
+    below = 4 * d + d + 8 + 4
+    assert played.held[4] == layers * block + below
+    assert played.held[5] == layers * 9 * heads
+    assert f"{layers * 9 * heads:,}*B*T*T + {layers * block + below:,}*B*T" in played.formula()
+
+
+def test_the_largest_batch_is_exact(tiny: Find) -> None:
+    played = footprint(tiny("bert").config, "mean", 2, tiny_spec("lora"), FAST)
+    for limit in (1_000_000, 5_000_000, 33_333_333):
+        rows = played.largest(limit, 40)
+        assert rows > 0
+        assert played.step(rows, 40).peak <= limit < played.step(rows + 1, 40).peak
+        rows = played.largest(limit, 40, train=False)
+        assert played.evaluating(rows, 40) <= limit < played.evaluating(rows + 1, 40)
+    assert played.largest(1000, 40) == 0, "not even the weights"
+
+
+def test_playing_draws_nothing_and_allocates_nothing_of_size(tiny: Find) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    footprint(tiny("bert").config, "mean", 2, tiny_spec("prefix"), FAST)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_evaluation_needs_less_than_training(tiny: Find) -> None:
+    played = footprint(tiny("roberta").config, "mean", 2, tiny_spec("full"), FAST)
+    assert played.evaluating(8, 40) < played.step(8, 40).peak / 3

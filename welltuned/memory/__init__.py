@@ -1,0 +1,11 @@
+"""Bytes of a training step: predicted from a model's structure alone, and measured by the allocator.
+
+AdamW in fp32 keeps 4 bytes a weight, 4 bytes a gradient and 8 bytes of optimizer state for each trained parameter;
+frozen parameters cost their 4 bytes alone. Activations depend on method, rows and tokens: :mod:`.predicted` has
+their closed form, :mod:`.measured` what a real step took.
+"""
+
+from welltuned.memory.measured import longest_batch, measure_step, out_of_memory_told
+from welltuned.memory.predicted import Footprint, footprint
+
+__all__ = ["Footprint", "footprint", "longest_batch", "measure_step", "out_of_memory_told"]
