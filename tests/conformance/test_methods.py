@@ -219,10 +219,11 @@ def test_closed_forms_of_known_models(name: str, head: str) -> None:
     assert encoder.shape.parameters == sum(parameter.numel() for parameter in encoder.parameters())
 
 
+@pytest.mark.parametrize("head", ["mean", "native"])
 @pytest.mark.parametrize("method_name", METHODS)
 @pytest.mark.parametrize("name", KNOWN_CONFIGS)
-def test_ledgers_of_known_models(name: str, method_name: str) -> None:
-    encoder, method = on_meta(name, "mean"), methods.build(MethodSpec(name=method_name))
+def test_ledgers_of_known_models(name: str, method_name: str, head: str) -> None:
+    encoder, method = on_meta(name, head), methods.build(MethodSpec(name=method_name))
     method.attach(encoder)
     counted = sum(parameter.numel() for parameter in trainable(encoder).values())
     assert sum(method.ledger(encoder.shape).values()) == counted
