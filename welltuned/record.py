@@ -374,6 +374,64 @@ class MemoryRecord(_Schema):
     provenance: Provenance
 
 
+class TrialRow(_Schema):
+    """A batch that was really run in a process of its own.
+
+    ``peak`` is the process's; None where it was stopped on its way. ``predicted`` counts the tensors alone.
+    """
+
+    rows: int
+    fits: bool
+    peak: int | None
+    predicted: int
+    seconds: float
+
+
+class CapacityPart(_Schema):
+    """The largest batch of training or of evaluation, of T ``tokens`` in each row.
+
+    ``overhead`` is what the process takes beside tensors, found on one row; ``predicted`` the largest batch by the
+    closed form on top of it. ``largest`` was run and fits; one row more was run and does not, unless all ``rows``
+    of the data fit. 0 says that not even one row does.
+    """
+
+    tokens: int
+    rows: int
+    overhead: int
+    predicted: int
+    largest: int
+    trials: list[TrialRow]
+
+    @property
+    def peak(self) -> int | None:
+        """Bytes of the process at the largest batch."""
+        return next((trial.peak for trial in self.trials if trial.rows == self.largest), None)
+
+
+class CapacityRow(_Schema):
+    """The largest batches of one method on one model."""
+
+    name: str
+    method: str
+    model: str
+    config: dict[str, Any]
+    precision: str
+    train: CapacityPart
+    evaluation: CapacityPart
+
+
+class CapacityRecord(_Schema):
+    """What ``max-batch`` found under ``limit`` bytes; ``results.json`` of its folder."""
+
+    schema_version: int = SCHEMA
+    command: str
+    data: str
+    limit: int
+    limit_told: str
+    rows: list[CapacityRow]
+    provenance: Provenance
+
+
 VERSIONED = (
     "torch", "transformers", "peft", "tokenizers", "datasets", "safetensors", "scikit-learn", "scipy", "numpy",
 )  # fmt: skip

@@ -40,5 +40,8 @@ Patience = Annotated[
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 Engine = Annotated[str, typer.Option(help="fast, or plain Transformers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+MemoryLimit = Annotated[
+    str | None, typer.Option(help="Such as 4GiB or 800MB; else the memory that is available now.", metavar="SIZE")
+]
 Out = Annotated[Path | None, typer.Option("--out", "--output-dir", help="Folder of results; else below runs/.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]

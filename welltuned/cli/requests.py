@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
 
 from welltuned.errors import UsageError
 
@@ -41,6 +41,23 @@ def seeds(text: str) -> list[int]:
         raise UsageError(f"{text!r} is no list of seeds", where="--seeds", mend="write 0,1,2") from error
     if not found or min(found) < 0 or len(set(found)) < len(found):
         raise UsageError("seeds must be different whole numbers from 0 on", where="--seeds", mend="write 0,1,2")
+    return found
+
+
+def size(text: str | None) -> int | None:
+    """``4GiB`` or ``800MB`` in bytes.
+
+    Raises:
+        UsageError: not a size above zero.
+    """
+    if text is None:
+        return None
+    try:
+        found = int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        found = 0
+    if found <= 0:
+        raise UsageError(f"{text!r} is no amount of memory", where="--memory-limit", mend="write 4GiB or 800MB")
     return found
 
 

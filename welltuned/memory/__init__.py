@@ -5,7 +5,10 @@ frozen parameters cost their 4 bytes alone. Activations depend on method, rows a
 their closed form, :mod:`.measured` what a real step took.
 """
 
+from welltuned.memory.limits import available, resident
 from welltuned.memory.measured import longest_batch, measure_step, out_of_memory_told
 from welltuned.memory.predicted import Footprint, footprint
 
-__all__ = ["Footprint", "footprint", "longest_batch", "measure_step", "out_of_memory_told"]
+__all__ = [
+    "Footprint", "available", "footprint", "longest_batch", "measure_step", "out_of_memory_told", "resident",
+]  # fmt: skip

@@ -14,11 +14,11 @@ import numpy as np
 
 from welltuned import record as records
 from welltuned.errors import DataError
-from welltuned.record import ComparisonRecord, MemoryRecord, RunRecord
-from welltuned.report import canvas, gallery, page
+from welltuned.record import CapacityRecord, ComparisonRecord, MemoryRecord, RunRecord
+from welltuned.report import batches, canvas, gallery, page
 from welltuned.report.gallery import Picture
 
-__all__ = ["draw_memory", "render"]
+__all__ = ["draw_batches", "draw_memory", "render"]
 
 
 def render(folder: Path) -> Path:
@@ -54,6 +54,11 @@ def draw_memory(folder: Path, record: MemoryRecord) -> Path:
     """Write ``figures/memory.png`` of a memory record, and return its path."""
     picture = gallery.of_memory(record)
     return canvas.save(picture.draw(), folder / "figures" / f"{picture.name}.png")
+
+
+def draw_batches(folder: Path, record: CapacityRecord) -> Path:
+    """Write ``figures/batches.png`` of a search for the largest batch, and return its path."""
+    return canvas.save(batches.memory_by_rows(record), folder / "figures" / "batches.png")
 
 
 def _render_comparison(folder: Path, record: ComparisonRecord) -> str:

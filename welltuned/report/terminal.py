@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from welltuned.record import ComparisonRecord, Memory, MemoryRecord, RunRecord, TableRow
+from welltuned.record import CapacityPart, CapacityRecord, ComparisonRecord, Memory, MemoryRecord, RunRecord, TableRow
 from welltuned.report import format, rows
 
 WIDTH = 98
@@ -82,6 +82,35 @@ def _memory_cells(memory: Memory) -> list[str]:
     parts = (memory.weights, memory.gradients, memory.optimizer, memory.activations,
              memory.forward, memory.backward, memory.step)  # fmt: skip
     return [format.mebibytes(part) for part in parts]
+
+
+def capacity_table(record: CapacityRecord) -> Table:
+    """The largest batches, predicted and found, with the process's peak there; why it ends there stands beside."""
+    table = Table(
+        title=Text(f"Largest batch on {record.data} under {format.size(record.limit)} ({record.limit_told})"),
+        title_justify="left", title_style="bold", box=box.HORIZONTALS, pad_edge=False, padding=(0, 1, 0, 0),
+        show_edge=False,
+    )  # fmt: skip
+    table.add_column("method", max_width=20, overflow="fold")
+    table.add_column("part")
+    for head in ("tokens\na row", "predicted\nrows", "largest\nbatch", "peak\nMiB"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("why no larger", overflow="fold")
+    for row in record.rows:
+        for name, part in (("training", row.train), ("evaluation", row.evaluation)):
+            table.add_row(
+                Text(_plain(row.name)), name, format.count(part.tokens), format.count(part.predicted),
+                format.count(part.largest), format.mebibytes(part.peak), _end(part),
+            )  # fmt: skip
+    return table
+
+
+def _end(part: CapacityPart) -> str:
+    if part.largest == part.rows:
+        return "the data have no more rows"
+    if part.largest == 0:
+        return "does not fit at any batch"
+    return f"{part.largest + 1:,} rows did not fit"
 
 
 def run_table(record: RunRecord) -> Table:
