@@ -33,9 +33,9 @@ def test_a_crash_while_writing_leaves_the_old_content(tmp_path: Path, monkeypatc
     for step in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             if step == "fsync":
-                patch.setattr(record.os, "fsync", crash)
+                patch.setattr(record.files.os, "fsync", crash)
             else:
-                patch.setattr(record.Path, "replace", crash)
+                patch.setattr(record.files.Path, "replace", crash)
             with pytest.raises(KeyboardInterrupt):
                 write_bytes(path, b"new")
         assert path.read_bytes() == b"old"
@@ -48,7 +48,7 @@ def test_a_full_disk_is_a_resource_error(tmp_path: Path, monkeypatch: pytest.Mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record.os, "fsync", full)
+    monkeypatch.setattr(record.files.os, "fsync", full)
     with pytest.raises(ResourceError, match="No space left on device") as error:
         write_bytes(tmp_path / "file", b"new")
     assert str(tmp_path) in str(error.value)

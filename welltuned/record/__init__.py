@@ -1,0 +1,44 @@
+"""What happened: the records of runs and of what is made of them, their files, and how they reach the disk whole.
+
+A record is JSON with a versioned schema; per-example logits and labels lie beside it as safetensors. Nothing
+here needs torch, so anyone can recompute every published figure from the files alone.
+
+Files of a run folder::
+
+    spec.json                 the resolved RunSpec
+    record.json               RunRecord; written last, so its presence means that the run is complete
+    predictions.safetensors   dev.logits [N, C], dev.labels [N], test.logits [M, C]   (float32, int64)
+    figures/*.png
+    model/                    the trained model
+"""
+
+from welltuned.record.comparison import ComparisonRecord, Statement, TableRow
+from welltuned.record.files import (
+    read_arrays,
+    read_comparison,
+    read_record,
+    read_run,
+    write_arrays,
+    write_bytes,
+    write_json,
+)
+from welltuned.record.machine import installed_versions, processor_name
+from welltuned.record.memory import CapacityPart, CapacityRecord, CapacityRow, MemoryRecord, MemoryRow, TrialRow
+from welltuned.record.run import (
+    Alarm,
+    EpochRow,
+    Memory,
+    Provenance,
+    RunRecord,
+    Score,
+    TrainingRecord,
+    Truncation,
+)
+from welltuned.record.schema import SCHEMA, Schema
+
+__all__ = [
+    "SCHEMA", "Alarm", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "EpochRow", "Memory",
+    "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "Statement", "TableRow",
+    "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
+    "read_comparison", "read_record", "read_run", "write_arrays", "write_bytes", "write_json",
+]  # fmt: skip

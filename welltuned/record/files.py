@@ -1,0 +1,114 @@
+"""How records reach the disk whole, and come back checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from welltuned.errors import DataError, ResourceError
+from welltuned.record.comparison import ComparisonRecord
+from welltuned.record.run import RunRecord
+
+Array = NDArray[Any]
+_Record = TypeVar("_Record", bound=BaseModel)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        ResourceError: the disk is full, the folder is gone or may not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(draft).chmod(0o666 & ~_umask())
+            Path(draft).replace(path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {path.name}",
+            where=str(path.parent),
+            why=error.strerror or str(error),
+            mend="choose another --out folder, make room, or give yourself permission to write there",
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
+    """Write a model or mapping as indented UTF-8 JSON, atomically."""
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    write_bytes(path, (json.dumps(plain, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write named arrays as safetensors, atomically."""
+    write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Read named arrays written by :func:`write_arrays`.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError("cannot read the stored arrays", where=str(path), why=str(error)) from error
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read ``record.json`` of a run folder.
+
+    Raises:
+        DataError: there is no complete run in the folder, or its record is damaged or of another schema.
+    """
+    return read_record(folder / "record.json", RunRecord)
+
+
+def read_comparison(folder: Path) -> ComparisonRecord:
+    """Read ``results.json`` of a comparison folder; errors as in :func:`read_run`."""
+    return read_record(folder / "results.json", ComparisonRecord)
+
+
+def read_record(path: Path, kind: type[_Record]) -> _Record:
+    """Read one file that must hold a record of this kind; errors as in :func:`read_run`."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(
+            f"no {path.name} to read",
+            where=str(path.parent),
+            why=error.strerror,
+            mend="name the folder that a finished welltuned command wrote",
+        ) from error
+    except ValidationError as error:
+        raise DataError(
+            f"{path.name} is damaged or from another version of Welltuned",
+            where=str(path),
+            why=str(error.errors(include_url=False)[0]["msg"]),
+            mend="run the same command again to make it anew",
+        ) from error

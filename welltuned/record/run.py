@@ -1,0 +1,142 @@
+"""What one training run found: curve, ledger, memory, timings, alarms, provenance."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from welltuned.record.schema import SCHEMA, Schema
+from welltuned.spec import RunSpec
+
+
+class EpochRow(Schema):
+    """One epoch of the curve. Losses are mean cross-entropies in nats; accuracies are shares in [0, 1].
+
+    ``train_loss`` and ``train_accuracy`` are running means over the epoch's own training batches (dropout on,
+    weights moving); the dev figures are taken after the epoch in evaluation mode.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    dev_loss: float
+    dev_accuracy: float
+    lr: float
+    seconds: float
+    grad_norm: float
+
+
+class Memory(Schema):
+    """Bytes of one training step on the longest rows of the run.
+
+    Weights, gradients and the optimizer's two moments follow from the tensors' sizes. ``activations`` is what waits
+    for backward; ``forward``, ``backward`` and ``step`` are the largest sums held at one moment of the two passes and
+    of the step, ``peak`` the largest of the three. ``how`` says where they come from.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    forward: int
+    backward: int
+    step: int
+    peak: int
+    rows: int
+    tokens: int
+    how: str
+
+
+class Truncation(Schema):
+    """Rows of a split whose passage (or, rarely, question) lost tokens to ``max_length``."""
+
+    rows: int
+    cut: int
+    questions_cut: int = 0
+
+    @property
+    def share(self) -> float:
+        """Share of rows that lost tokens."""
+        return self.cut / self.rows if self.rows else 0.0
+
+
+class Alarm(Schema):
+    """Something that makes a figure untrustworthy: what, why it may be so, and how to mend it."""
+
+    kind: str
+    what: str
+    cause: str
+    mend: str
+
+
+class Provenance(Schema):
+    """With what it was made. Versions by package name; no user names, no home paths, no environment."""
+
+    welltuned: str
+    versions: dict[str, str]
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    memory_bytes: int
+    device: str
+    precision: str
+    threads: int
+    data_hash: str
+    weights_hash: str
+
+
+class RunRecord(Schema):
+    """The record of one training run."""
+
+    schema_version: int = SCHEMA
+    id: str
+    name: str
+    spec: RunSpec
+    labels: list[str]
+    columns: dict[str, str | None] = Field(default_factory=dict)
+    rows: dict[str, int]
+    curve: list[EpochRow]
+    best_epoch: int
+    dev_accuracy: float
+    ledger: dict[str, int]
+    trained_parameters: int
+    all_parameters: int
+    memory: Memory
+    timings: dict[str, float]
+    truncation: dict[str, Truncation]
+    alarms: list[Alarm] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    provenance: Provenance
+
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether a row is a pair of texts."""
+        return self.columns.get("text_pair") is not None
+
+
+class Score(Schema):
+    """An accuracy with its interval at ``level``."""
+
+    accuracy: float
+    low: float
+    high: float
+    level: float = 0.95
+
+
+class TrainingRecord(Schema):
+    """What ``train`` found; ``results.json`` of its folder, beside the run's own ``record.json``.
+
+    ``learned`` says, for a run that was to overfit a few rows, whether it has every one of them right.
+    """
+
+    schema_version: int = SCHEMA
+    command: str
+    run: str
+    data: str
+    dev: Score
+    test: Score | None
+    majority_dev: float
+    learned: bool | None
+    verdict: str
+    test_openings: int
+    alarms: list[Alarm]
