@@ -29,8 +29,9 @@ from welltuned.record import (
     write_arrays,
     write_json,
 )
-from welltuned.run import Workbench, provenance, run
+from welltuned.run import provenance, run
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.workbench import Workbench
 
 Correct = NDArray[np.bool_]
 LEVEL = 0.95

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from welltuned import stats, vault
 from welltuned.errors import UsageError
 from welltuned.record import RunRecord, Score, TrainingRecord, read_arrays, write_arrays, write_json
-from welltuned.run import Workbench, run
+from welltuned.run import run
 from welltuned.spec import RunSpec
+from welltuned.workbench import Workbench
 
 LEVEL = 0.95
 

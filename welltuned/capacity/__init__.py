@@ -18,8 +18,9 @@ from welltuned.engine import Compute, resolve
 from welltuned.memory import Footprint, available, footprint, longest_batch
 from welltuned.plan import Candidate
 from welltuned.record import CapacityPart, CapacityRecord, CapacityRow, TrialRow, write_json
-from welltuned.run import Workbench, provenance
+from welltuned.run import provenance
 from welltuned.spec import RunSpec
+from welltuned.workbench import Workbench
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def command(
     from welltuned.compare import Comparison, compare
     from welltuned.report import render
     from welltuned.report.terminal import comparison_table
-    from welltuned.run import Workbench
+    from welltuned.workbench import Workbench
 
     comparison = Comparison(
         data=groups.data_spec(data, columns, samples),

@@ -33,7 +33,7 @@ def command(
     from welltuned.engine import resolve
     from welltuned.report import draw_batches
     from welltuned.report.terminal import capacity_table
-    from welltuned.run import Workbench
+    from welltuned.workbench import Workbench
 
     source, spec, arithmetic = groups.data_spec(data, columns), encoder.spec(model), compute.spec()
     plans = [(one, one.run(source, spec, 0, arithmetic)) for one in plan.candidates(methods, {})]

@@ -32,7 +32,7 @@ def command(
     from welltuned.profiling import profile
     from welltuned.report import draw_memory
     from welltuned.report.terminal import memory_table
-    from welltuned.run import Workbench
+    from welltuned.workbench import Workbench
 
     source, spec, arithmetic = groups.data_spec(data, columns), encoder.spec(model), compute.spec()
     candidates = plan.candidates(methods, {"batch_size": batch_size})

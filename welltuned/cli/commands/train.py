@@ -27,8 +27,8 @@ def command(
     from welltuned import plan
     from welltuned.cli import console, requests
     from welltuned.report import render
-    from welltuned.run import Workbench
     from welltuned.single import train
+    from welltuned.workbench import Workbench
 
     candidate = plan.candidate(method, {**vars(training), "overfit": overfit})
     spec = candidate.run(groups.data_spec(data, columns, samples), encoder.spec(model), seed, compute.spec())
