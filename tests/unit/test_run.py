@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from families import examples
+from families import write_examples
 from safetensors.numpy import load_file
 
 from welltuned import artifact, methods, run
@@ -40,17 +39,7 @@ class Heard(Observer):
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rows")
-    for seed, (name, n) in enumerate(SIZES.items()):
-        split = examples(n, seed=seed + 10)
-        assert split.pair is not None
-        assert split.label is not None
-        with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["question", "passage", "answer"])
-            for i, (text, pair, label) in enumerate(zip(split.text, split.pair, split.label, strict=True)):
-                writer.writerow([f"{text} {name} {i}", f"{pair} {name} {i}", ("no", "yes")[label]])
-    return folder
+    return write_examples(tmp_path_factory.mktemp("rows"), SIZES)
 
 
 @pytest.fixture

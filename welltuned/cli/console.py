@@ -25,6 +25,7 @@ from rich.text import Text
 
 from welltuned.progress import Observer
 from welltuned.record import EpochRow
+from welltuned.report import format
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
@@ -83,6 +84,11 @@ class ConsoleObserver(Observer):
             f"  epoch {row.epoch}/{epochs}  train {row.train_accuracy:.1%} (loss {row.train_loss:.3f})  "
             f"dev {row.dev_accuracy:.1%} (loss {row.dev_loss:.3f})  {row.seconds:.1f} s"
         )
+
+    def part(self, done: int, total: int, left: float) -> None:
+        """One line a part, with the time left."""
+        remaining = f", about {format.duration(left)} left" if done < total else ""
+        stderr.print(f"{done} of {total} done{remaining}")
 
     def say(self, text: str) -> None:
         """One line a sentence."""

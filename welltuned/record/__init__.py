@@ -18,6 +18,7 @@ from welltuned.record.files import (
     read_comparison,
     read_record,
     read_run,
+    results_kind,
     write_arrays,
     write_bytes,
     write_json,
@@ -35,10 +36,12 @@ from welltuned.record.run import (
     Truncation,
 )
 from welltuned.record.schema import SCHEMA, Schema
+from welltuned.record.search import BestOf, SearchRecord, SearchTrial
 
 __all__ = [
-    "SCHEMA", "Alarm", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "EpochRow", "Memory",
-    "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "Statement", "TableRow",
-    "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
-    "read_comparison", "read_record", "read_run", "write_arrays", "write_bytes", "write_json",
+    "SCHEMA", "Alarm", "BestOf", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "EpochRow",
+    "Memory", "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "SearchRecord",
+    "SearchTrial", "Statement", "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions",
+    "processor_name", "read_arrays", "read_comparison", "read_record", "read_run", "results_kind", "write_arrays",
+    "write_bytes", "write_json",
 ]  # fmt: skip

@@ -71,6 +71,7 @@ class ComparisonRecord(Schema):
     baselines' log-probabilities, so that every figure can be recomputed from the folder.
     """
 
+    kind: Literal["comparison"] = "comparison"
     schema_version: int = SCHEMA
     id: str = ""
     winner: str | None = None

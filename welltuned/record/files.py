@@ -112,3 +112,12 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
             why=str(error.errors(include_url=False)[0]["msg"]),
             mend="run the same command again to make it anew",
         ) from error
+
+
+def results_kind(folder: Path) -> str | None:
+    """Which kind of record ``results.json`` of a folder says it is; None where there is none that can be read."""
+    try:
+        found = json.loads((folder / "results.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return str(found.get("kind", "comparison")) if isinstance(found, dict) else None

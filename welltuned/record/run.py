@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from welltuned.record.schema import SCHEMA, Schema
@@ -129,6 +131,7 @@ class TrainingRecord(Schema):
     ``learned`` says, for a run that was to overfit a few rows, whether it has every one of them right.
     """
 
+    kind: Literal["training"] = "training"
     schema_version: int = SCHEMA
     command: str
     run: str

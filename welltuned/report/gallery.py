@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from welltuned.record import ComparisonRecord, Memory, MemoryRecord, RunRecord
-from welltuned.report import figures, format, rows
+from welltuned.record import CapacityRecord, ComparisonRecord, Memory, MemoryRecord, RunRecord
+from welltuned.report import batches, figures, format, rows
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,16 @@ def of_memory(record: MemoryRecord) -> Picture:
         if row.measured is not None:
             bars[f"{row.name}, measured"] = row.measured
     return _memory(bars)
+
+
+def of_capacity(record: CapacityRecord) -> Picture:
+    """The trials of a search for the largest batch."""
+    told = "; ".join(
+        f"{row.name}: training {batches.told(row.train)}, evaluation {batches.told(row.evaluation)}"
+        for row in record.rows
+    )
+    caption = "Peak memory of each batch that was tried, and the limit."
+    return Picture("batches", caption, f"Largest batches. {told}.", lambda: batches.memory_by_rows(record))
 
 
 def _parts(record: RunRecord) -> str:

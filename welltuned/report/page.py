@@ -42,7 +42,7 @@ def comparison_page(record: ComparisonRecord, runs: rows.Runs, shown: Shown) -> 
         Section("reproduce", "Reproduce and recompute", _reproduce(record.command)),
     ]
     heading = f"Methods compared on {record.data}"
-    return _page("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
+    return whole("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
 
 
 def run_page(record: RunRecord, shown: Shown) -> str:
@@ -56,7 +56,7 @@ def run_page(record: RunRecord, shown: Shown) -> str:
         Section("reproduce", "Recompute", sections.recompute()),
     ]
     heading = f"{record.spec.method.name} on {record.spec.model.name}, {record.spec.data.source}"
-    return _page("Training run", heading, run_verdict(record), parts, record.provenance.welltuned)
+    return whole("Training run", heading, run_verdict(record), parts, record.provenance.welltuned)
 
 
 def run_verdict(record: RunRecord) -> str:
@@ -73,7 +73,8 @@ def run_verdict(record: RunRecord) -> str:
     return f"{sentence}; {100 * lost:.1f} points were lost after the peak." if lost > 0 else f"{sentence}."
 
 
-def _page(kind: str, heading: str, verdict: str, parts: Sequence[Section], version: str) -> str:
+def whole(kind: str, heading: str, verdict: str, parts: Sequence[Section], version: str) -> str:
+    """One HTML file of these parts under a heading and a verdict."""
     contents = markup.bullets([element("a", part.heading, href=f"#{part.anchor}") for part in parts])
     return Template(_resource("page.html")).substitute(
         title=markup.escaped(f"{heading} – Welltuned"),
@@ -142,12 +143,17 @@ def openings(record: ComparisonRecord) -> str:
     """What a reader must know about the test labels and the intervals."""
     level = format.level(next((s for row in record.table for s in (row.test, row.dev) if s), None))
     told = f"Under each accuracy stands its {level} interval. Seconds are the mean training time of one seed. "
-    if record.test_openings == 0:
-        return told + "The test labels were not opened."
-    if record.test_openings == 1:
-        return told + "The test labels were opened once."
-    return told + (
-        f"The test labels were opened {record.test_openings} times: what was chosen after the first look "
+    return told + looks(record.test_openings)
+
+
+def looks(openings: int) -> str:
+    """How often the test labels were opened, and what that means."""
+    if openings == 0:
+        return "The test labels were not opened."
+    if openings == 1:
+        return "The test labels were opened once."
+    return (
+        f"The test labels were opened {openings} times: what was chosen after the first look "
         "may have been chosen for these very rows."
     )
 

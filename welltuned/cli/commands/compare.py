@@ -34,7 +34,7 @@ def command(
     from welltuned.cli import console, requests
     from welltuned.compare import Comparison, compare
     from welltuned.report import render
-    from welltuned.report.terminal import comparison_table
+    from welltuned.report.terminal import told
     from welltuned.workbench import Workbench
 
     comparison = Comparison(
@@ -51,4 +51,4 @@ def command(
         report = render(folder)
         for name in (name for row in record.table for name in row.runs):
             render(folder / "runs" / name)
-    console.show(record, json, "", comparison_table(record), "", record.verdict, f"report: {report}")
+    console.show(record, json, "", *told(record), f"report: {report}")
