@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,17 @@ class Comparison:
     def runs(self, candidate: Candidate, model: ModelSpec) -> list[RunSpec]:
         """One spec a seed."""
         return [candidate.run(self.data, model, seed, self.compute) for seed in self.seeds]
+
+    @property
+    def is_of_one_model(self) -> bool:
+        """Whether all lines share one encoder, so that trained parameters can be compared as cost."""
+        return len({model.name for model in self.models}) == 1
+
+    def label(self, candidate: Candidate, model: ModelSpec) -> str:
+        """What a line of the table is called: the candidate, and of model and head what is not the same for all."""
+        names, heads = ({getattr(one, field) for one in self.models} for field in ("name", "head"))
+        on = f" on {model.name}" if len(names) > 1 else ""
+        return candidate.name + on + (f", {model.head} head" if len(heads) > 1 else "")
 
     @property
     def run_ids(self) -> list[str]:
@@ -100,7 +112,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
         return finished
     pairs = [(candidate, model) for model in plan.models for candidate in plan.candidates]
     standing = [_baseline(baselines.majority(dataset), bench), _baseline(baselines.tfidf(dataset), bench)]
-    entries = [_train(plan, candidate, model, folder, bench) for candidate, model in pairs]
+    entries = _trained(plan, pairs, folder, bench)
     if not any(entry.records for entry in entries if entry.error is None):
         raise next(entry.error for entry in entries if entry.error is not None)
     labels = vault.open_test(dataset, folder, plan.id, "final comparison")
@@ -139,8 +151,19 @@ def _weights(plan: Comparison, bench: Workbench) -> str:
     return " ".join(dict.fromkeys(bench.model(model).weights_hash for model in plan.models))
 
 
+def _trained(
+    plan: Comparison, pairs: Sequence[tuple[Candidate, ModelSpec]], folder: Path, bench: Workbench
+) -> list[_Entry]:
+    entries, started = [], time.perf_counter()
+    for done, (candidate, model) in enumerate(pairs, start=1):
+        entries.append(_train(plan, candidate, model, folder, bench))
+        gone = time.perf_counter() - started
+        bench.observer.part(done, len(pairs), gone / done * (len(pairs) - done))
+    return entries
+
+
 def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Path, bench: Workbench) -> _Entry:
-    name = candidate.name if len(plan.models) == 1 else f"{candidate.name} on {model.name}"
+    name = plan.label(candidate, model)
     entry = _Entry(name, candidate, model)
     for spec in plan.runs(candidate, model):
         bench.observer.say(f"{name}, seed {spec.train.seed}: {spec.train.epochs} epochs at lr {spec.train.lr:g}")
@@ -215,7 +238,7 @@ def _verdict(plan: Comparison, entries: list[_Entry], correct: dict[str, Correct
     contestants = [
         stats.Candidate(
             entry.name,
-            float(entry.records[0].trained_parameters) if len(plan.models) == 1 else _seconds(entry),
+            float(entry.records[0].trained_parameters) if plan.is_of_one_model else _seconds(entry),
             correct[entry.name],
         )
         for entry in entries
@@ -326,7 +349,7 @@ def _statement(pair: stats.Contrast) -> Statement:
 def _budget(plan: Comparison) -> str:
     epochs = ", ".join(f"{one.name} {one.train.epochs}" for one in plan.candidates)
     seeds = f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}"
-    cost = "trained parameters" if len(plan.models) == 1 else "seconds"
+    cost = "trained parameters" if plan.is_of_one_model else "seconds"
     return f"one setting each, {seeds}; epochs: {epochs}; the best epoch on dev is kept; cheap means few {cost}"
 
 

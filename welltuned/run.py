@@ -35,6 +35,7 @@ from welltuned.record import (
     processor_name,
     read_arrays,
     read_run,
+    require_writable,
     write_arrays,
     write_bytes,
     write_json,
@@ -62,6 +63,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
         return finished
+    require_writable(folder)
     return subject.leave_whole(folder, *subject.train())
 
 
@@ -78,6 +80,7 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
         return finished
+    require_writable(folder)
     predictions, record = subject.train()
     _begin(folder, spec, predictions)
     write_bytes(folder / STATE, save(subject.method.state(subject.encoder)))
@@ -236,9 +239,9 @@ def assembled(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: i
 
 def _begin(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
     """Spec and predictions; what an older run in the same folder left goes first, as it tells of other files."""
+    write_json(folder / "spec.json", spec)
     for name in ("record.json", "results.json", "labels.safetensors", "report.html"):
         (folder / name).unlink(missing_ok=True)
-    write_json(folder / "spec.json", spec)
     write_arrays(folder / "predictions.safetensors", predictions)
 
 

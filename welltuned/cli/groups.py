@@ -61,6 +61,13 @@ class EncoderOptions:
 
         return requests.spec(ModelSpec, name=name, **vars(self))
 
+    def specs(self, names: str) -> list[ModelSpec]:
+        """The specs of comma-separated models, each under each of the comma-separated heads."""
+        from dataclasses import replace
+
+        heads = [replace(self, head=head.strip()) for head in self.head.split(",")]
+        return [one.spec(name.strip()) for name in names.split(",") for one in heads]
+
 
 @dataclass(frozen=True)
 class ComputeOptions:

@@ -11,7 +11,7 @@ from welltuned.pretrained import Pretrained
 from welltuned.shapes import Shape
 from welltuned.spec import RunSpec
 
-GIB = 2**30
+MIB = 2**20
 PLENTY = 2.0
 """A coarse estimate that leaves this factor free needs no closer look."""
 
@@ -43,13 +43,13 @@ def require_fit(spec: RunSpec, origin: Pretrained, classes: int, tokens: int, co
     if most == 0:
         raise ResourceError(
             f"{name} does not fit at any batch: a step on one row of {tokens} tokens takes "
-            f"{played.step(1, tokens).peak / GIB:.2f} GiB, and {max(0, room) / GIB:.2f} GiB are free",
+            f"{played.step(1, tokens).peak / MIB:,.1f} MiB, and {max(0, room) / MIB:,.1f} MiB are free",
             where="--memory-limit",
             mend="use a method that trains less, a smaller model or --max-length, or a larger machine",
         )
     raise ResourceError(
         f"{name} does not fit in batches of {rows}: a step on rows of {tokens} tokens takes "
-        f"{played.step(rows, tokens).peak / GIB:.2f} GiB, and {room / GIB:.2f} GiB are free",
+        f"{played.step(rows, tokens).peak / MIB:,.1f} MiB, and {room / MIB:,.1f} MiB are free",
         where="--batch-size",
         mend=f"use --batch-size {most} or less (welltuned max-batch finds the largest that fits)",
     )

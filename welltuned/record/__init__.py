@@ -18,6 +18,7 @@ from welltuned.record.files import (
     read_comparison,
     read_record,
     read_run,
+    require_writable,
     results_kind,
     write_arrays,
     write_bytes,
@@ -42,6 +43,6 @@ __all__ = [
     "SCHEMA", "Alarm", "BestOf", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "EpochRow",
     "Memory", "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "SearchRecord",
     "SearchTrial", "Statement", "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions",
-    "processor_name", "read_arrays", "read_comparison", "read_record", "read_run", "results_kind", "write_arrays",
-    "write_bytes", "write_json",
+    "processor_name", "read_arrays", "read_comparison", "read_record", "read_run", "require_writable",
+    "results_kind", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

@@ -43,12 +43,30 @@ def write_bytes(path: Path, content: bytes) -> None:
             Path(draft).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise ResourceError(
-            f"cannot write {path.name}",
-            where=str(path.parent),
-            why=error.strerror or str(error),
-            mend="choose another --out folder, make room, or give yourself permission to write there",
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder and make sure, before long work, that files can be written there.
+
+    Raises:
+        ResourceError: the disk is full, or the folder may not be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe.") as file:
+            file.write(b"\0" * 4096)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"cannot write {path.name}",
+        where=str(path.parent),
+        why=error.strerror or str(error),
+        mend="choose another --out folder, make room, or give yourself permission to write there",
+    )
 
 
 def _umask() -> int:

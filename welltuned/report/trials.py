@@ -99,7 +99,7 @@ def _cell(axes: Axes, at: tuple[int, int], percent: float, height: float, chosen
 
 
 def _panels(record: SearchRecord, fields: Sequence[str]) -> Figure:
-    columns = min(3, len(fields))
+    columns = 2 if len(fields) == 4 else min(3, len(fields))
     lines = math.ceil(len(fields) / columns)
     figure, axes = canvas.new(title(record), 1.3 + 2.8 * lines, lines, columns, sharey=True)
     for panel, name in zip(axes, fields, strict=False):

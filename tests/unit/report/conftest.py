@@ -17,6 +17,8 @@ from welltuned.record import (
     Provenance,
     RunRecord,
     Score,
+    SearchRecord,
+    SearchTrial,
     Statement,
     TableRow,
     Truncation,
@@ -179,3 +181,30 @@ def folder(tmp_path: Path, comparison: ComparisonRecord) -> Path:
 def run_folder(tmp_path: Path) -> Path:
     write_run(tmp_path / "run", make_run())
     return tmp_path / "run"
+
+
+def make_search() -> SearchRecord:
+    """A grid of three rates by two epoch counts on two seeds; the last trial diverged."""
+    points = [(lr, epochs) for lr in (1e-4, 5e-4, 1e-3) for epochs in (7, 9)]
+    trials = [
+        SearchTrial(
+            number=at, values={"lr": lr, "epochs": epochs}, runs=[f"full-{at}-seed0", f"full-{at}-seed1"],
+            dev=0.70 + 0.01 * at, dev_by_seed=[0.69 + 0.01 * at, 0.71 + 0.01 * at], dev_loss=0.6 - 0.01 * at,
+            best_epochs=[epochs - 1, epochs], seconds=40.0 + at,
+        )
+        for at, (lr, epochs) in enumerate(points)
+    ]  # fmt: skip
+    trials[5] = SearchTrial(number=5, values=trials[5].values, runs=trials[5].runs, failure="not finite at step 3")
+    return SearchRecord(
+        id="0" * 12, command="welltuned search builtin:yesno --grid lr=1e-4,5e-4,1e-3 --grid epochs=7,9",
+        data="yesno", data_hash="5f" * 8, model="minilm", method="full", sampler="grid",
+        space={"lr": "1e-4, 5e-4, 1e-3", "epochs": "7, 9"}, seeds=[0, 1], rows=ROWS, trials=trials, chosen=4,
+        dev=score(0.74), test=score(0.731), majority={"dev": 0.62, "test": 0.617}, near=[3],
+        verdict="chosen on dev: lr 0.001, epochs 7.", budget="6 trials, 2 seeds each", test_openings=1,
+        advice=["lr 0.001 is the largest that was tried: a larger one may be better"], provenance=provenance(),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def found() -> SearchRecord:
+    return make_search()
