@@ -232,6 +232,18 @@ def test_models_and_heads_side_by_side_and_what_does_not_fit_stands_with_nought(
 
 
 def test_nothing_fits(welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:
-    done = welltuned("compare", problem, "--model", bert, "--memory-limit", "1MB", "--out", tmp_path, *SHORT)
+    done = welltuned(
+        "compare",
+        problem,
+        "--methods",
+        "full,head",
+        "--model",
+        bert,
+        "--memory-limit",
+        "1MB",
+        "--out",
+        tmp_path,
+        *SHORT,
+    )
     assert done.code == 4
     assert "does not fit at any batch" in done.err

@@ -17,6 +17,7 @@ from welltuned.encoders import Encoder
 from welltuned.engine.allocator import keep_memory
 from welltuned.engine.attention import use_explicit_attention
 from welltuned.engine.dropout import seed_dropout, use_byte_dropout
+from welltuned.engine.precision import bf16_is_faster
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec
 
@@ -63,8 +64,7 @@ def settle(spec: ComputeSpec) -> ComputeSpec:
 def _has_fast_bf16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("amx_tile"))
+    return bf16_is_faster()
 
 
 def prepare(encoder: Encoder, compute: Compute) -> Encoder:
