@@ -111,6 +111,13 @@ class RunRecord(Schema):
     provenance: Provenance
 
     @property
+    def lost_after_peak(self) -> float:
+        """How far dev accuracy fell from its best epoch to the last, as a share; 0 for a run without epochs."""
+        if not self.curve:
+            return 0.0
+        return max(row.dev_accuracy for row in self.curve) - self.curve[-1].dev_accuracy
+
+    @property
     def takes_pairs(self) -> bool:
         """Whether a row is a pair of texts."""
         return self.columns.get("text_pair") is not None

@@ -341,7 +341,7 @@ def run_curve(record: RunRecord, majority: float | None = None) -> Figure:
     loss.set_title("loss")
     _majority_line(accuracy, majority)
     _mark_best(record, accuracy, loss)
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     accuracy.set_title(f"accuracy: {100 * lost:.1f} points lost after the peak" if lost > 0 else "accuracy")
     canvas.legend_below(figure, 4)
     return figure

@@ -41,7 +41,7 @@ def of_run(record: RunRecord, majority: float | None) -> list[Picture]:
         f"epoch {row.epoch}: train {format.percent(row.train_accuracy)}, dev {format.percent(row.dev_accuracy)}"
         for row in record.curve
     )
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     after = f"After the peak {100 * lost:.1f} points were lost." if lost > 0 else "The last epoch was the best."
     caption = (
         "Accuracy and loss by epoch. Train figures are running means with dropout on, so they lag behind what "

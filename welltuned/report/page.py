@@ -69,7 +69,7 @@ def run_verdict(record: RunRecord) -> str:
         f"{format.percent(record.dev_accuracy)} accuracy on {rows_told} at epoch {record.best_epoch} "
         f"of {record.spec.train.epochs}, with {trained} parameters trained"
     )
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     return f"{sentence}; {100 * lost:.1f} points were lost after the peak." if lost > 0 else f"{sentence}."
 
 

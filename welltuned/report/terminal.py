@@ -205,7 +205,7 @@ def run_table(record: RunRecord) -> Table:
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     share = record.trained_parameters / record.all_parameters if record.all_parameters else None
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     cut = ", ".join(f"{split} {format.percent(one.share)}" for split, one in record.truncation.items() if one.cut)
     facts = [
         ("data", record.spec.data.source),
