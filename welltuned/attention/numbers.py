@@ -151,11 +151,11 @@ def from_file(path: Path) -> dict[str, tuple[Any, str]]:
     Raises:
         UsageError: the file cannot be read, or is no JSON object.
     """
-    like = 'write it like {"query": [1, 0], "keys": [[1, 0], [0, 1]]}'
+    like = 'give a file like {"query": [1, 0], "keys": [[1, 0], [0, 1]]}'
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("the file cannot be read", where=str(path), why=str(error)) from error
+        raise UsageError("the file cannot be read", where=str(path), why=str(error), mend=like) from error
     except json.JSONDecodeError as error:
         raise UsageError("this is not JSON", where=f"{path}:{error.lineno}", why=error.msg, mend=like) from error
     if not isinstance(value, dict):
@@ -186,6 +186,14 @@ def from_flags(kind: type[Experiment], words: Sequence[str]) -> dict[str, tuple[
             value = rest.pop(0)
         given[name] = (known[name].read(value) if equals or known[name].form else True, flag)
     return given
+
+
+def written(value: Any) -> str:
+    """A value as a flag takes it."""
+    if isinstance(value, tuple):
+        nested = any(isinstance(item, tuple) for item in value)
+        return (";" if nested else ",").join(written(item) for item in value)
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def plain(value: Any) -> Any:

@@ -18,7 +18,7 @@ class AveragingTwo(Experiment):
 
     keys: numbers.Matrix = numbers.matrix(
         ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)),
-        "one key a row; the closed form is for orthonormal ones",
+        "one key a row, orthonormal for the closed form",
     )
     values: numbers.Matrix = numbers.matrix(((3, 2, -4), (3, -2, 4), (3, 2, 0), (3, 2, 4)), "one value a row")
     pair: tuple[int, int] = numbers.wholes((0, 1), "rows a and b to average", length=2)
@@ -49,7 +49,7 @@ class AveragingTwo(Experiment):
         lines = [
             *_own(own),
             "",
-            f"Random tables, keys of {swept.width} numbers; error as a share of G, the distance to the other values' mean:",
+            f"Random tables, keys of {swept.width} numbers; error as a share of G:",
             "",
             words.table(
                 ("keys", "c", "closed form", "measured", f"/ sqrt({swept.width}): closed form", "measured"), rows
@@ -85,7 +85,9 @@ def _own(own: Average) -> list[str]:
         )
     if own.needed == -math.inf:
         return [*lines, f"An error of {own.eps:g} takes no c at all."]
+    query = "" if own.orthonormal else " in the balanced query"
     return [
         *lines,
-        f"An error of {own.eps:g} takes c = {words.number(own.needed)}; measured there: {words.number(own.reached)}",
+        f"An error of {own.eps:g} takes c = {words.number(own.needed)}{query}; "
+        f"measured there: {words.number(own.reached)}",
     ]

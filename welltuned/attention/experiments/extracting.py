@@ -20,7 +20,7 @@ class ExtractingOne(Experiment):
     b: numbers.Matrix | None = numbers.matrix(None, "vectors that v_b is made of; else v_b itself")
     v_a: numbers.Vector = numbers.vector((3, 4, 4, 0), "the value to take out, a combination of the a's")
     v_b: numbers.Vector = numbers.vector((-4, 3, 0, 7), "the other value")
-    share: float = numbers.number(0.5, "v_a's share of the mixture; 1/2 is the average", above=0)
+    share: float = numbers.number(0.5, "v_a's share of the mixture, 1/2 for the average", above=0)
     width: int = numbers.whole(12, "numbers in a vector of the random bases", low=2)
     rank: int = numbers.whole(3, "vectors in each random basis", low=1)
     trials: int = numbers.whole(20, "random bases of each kind", low=1)

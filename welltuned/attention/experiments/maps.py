@@ -22,7 +22,7 @@ class Maps(Experiment):
 
     question: str = numbers.text("does water boil earlier on a mountain", "first text")
     passage: str = numbers.text(
-        "Air pressure falls with height, so on a mountain water boils below 100 degrees.", "second text; '' for none"
+        "Air pressure falls with height, so on a mountain water boils below 100 degrees.", "second text, '' for none"
     )
     model: str = numbers.text("minilm", "alias, Hub id or folder of an encoder")
     max_length: int = numbers.whole(128, "tokens at most, question and passage together", low=8)

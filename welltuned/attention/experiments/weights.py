@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from welltuned.attention import weights
 from welltuned.attention.experiments import _words as words
 from welltuned.attention.experiments._base import Encoders, Finding, TableExperiment
+from welltuned.attention.weights import Cooling
 
 _SHOWN = (100.0, 10.0, 1.0, 0.5, 0.1)
 
@@ -22,7 +23,6 @@ class Weights(TableExperiment):
         shown = weights.measure(table, _SHOWN)
         rows = zip(result.scores.tolist(), result.weights.tolist(), table.values, strict=True)
         falling = zip(_SHOWN, shown.path @ table.values, shown.distance.tolist(), shown.bound.tolist(), strict=True)
-        winner = result.tied[0]
         lines = [
             f"query {words.vector(table.query)}, temperature {words.number(table.temperature)}",
             "",
@@ -32,12 +32,19 @@ class Weights(TableExperiment):
             ),
             "",
             f"output  {words.vector(result.output)}",
-            f"argmax  {words.vector(result.argmax_output)}: key {winner} leads by {words.number(result.margin)}",
+            f"argmax  {words.vector(result.argmax_output)}: {_lead(result)}",
             *result.notes,
             "",
             words.table(
-                ("temperature", "output", "distance to its limit", "at most"),
+                ("temperature", "output", "distance to output at 0", "at most"),
                 ((t, words.vector(out), near, bound) for t, out, near, bound in falling),
             ),
         ]
         return Finding(result.to_dict(), lines, {"weights": lambda: weights.figure(result)})
+
+
+def _lead(result: Cooling) -> str:
+    if len(result.tied) == len(result.scores):
+        return "there is no other key" if len(result.tied) == 1 else "all keys tie"
+    leading = f"key {result.tied[0]} leads" if len(result.tied) == 1 else f"{len(result.tied)} keys tie and lead"
+    return f"{leading} by {words.number(result.margin)}"

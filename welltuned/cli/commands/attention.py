@@ -36,15 +36,12 @@ def command(
     from json import dumps
 
     from welltuned.attention import experiments
-    from welltuned.cli.console import stdout
     from welltuned.errors import UsageError
 
     if experiment is not None and experiment.startswith("-"):
         raise UsageError(f"{experiment!r} stands before the experiment", mend="write the name of the experiment first")
     if asked:
-        print(context.get_help())
-        if experiment not in (None, "all"):
-            print(_flags(str(experiment)))
+        print(context.get_help() if experiment in (None, "all") else _flags(experiment))
         return
     if experiment is None:
         print(_listing())
@@ -53,6 +50,8 @@ def command(
         raise UsageError(
             "all takes the defaults alone", where="EXPERIMENT", mend="name one experiment to give it numbers"
         )
+    from welltuned.cli.console import stdout
+
     names = experiments.names() if experiment == "all" else (experiment,)
     made = {name: _made(name, context.args, source) for name in names}
     document = _found(made, str(source) if source else None, out, None if json else stdout)
@@ -130,16 +129,16 @@ def _listing() -> str:
 
 def _flags(name: str) -> str:
     from dataclasses import fields
-    from json import dumps
 
     from welltuned.attention import experiments, numbers
 
     kind = experiments.find(name)
     entries = numbers.entries(kind)
-    lines = [f"\nNumbers of {name}, as flags or as fields of --input:"]
+    lines = [(kind.__doc__ or "").splitlines()[0], "", "Its numbers, as flags or as fields of --input:"]
     for field in fields(kind):
         entry = entries[field.name]
-        default = dumps(numbers.plain(field.default), ensure_ascii=False)
+        default = "" if field.default in (None, False) else f"; else {numbers.written(field.default)}"
         lines.append(f"  --{field.name.replace('_', '-')} {entry.form}".rstrip())
-        lines.append(f"      {entry.about}" + ("" if field.default in (None, False) else f"  [{default}]"))
+        lines.append(f"      {entry.about}{default}")
+    lines += ["", "What all experiments take: welltuned attention --help"]
     return "\n".join(lines)
