@@ -11,8 +11,6 @@ import pytest
 
 from .conftest import Command
 
-QUICK = ("--steps", "2", "--seeds", "0")
-
 
 def test_without_an_experiment_all_are_listed(welltuned: Command) -> None:
     done = welltuned("attention")
@@ -45,6 +43,15 @@ def test_the_sheet_s_example_in_words_in_json_and_on_disk(welltuned: Command, tm
     assert kept["experiments"]["weights"]["figures"] == ["weights.png"]
     printed = json.loads(welltuned("attention", "weights", "--json").out)
     assert printed["experiments"]["weights"]["results"] == kept["experiments"]["weights"]["results"]
+
+
+def test_all_makes_every_experiment(welltuned: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("welltuned.attention.experiments.names", lambda: ("extracting", "weights"))
+    done = welltuned("attention", "all", "--out", tmp_path)
+    assert "== extracting: " in done.out
+    assert "== weights: " in done.out
+    assert set(json.loads((tmp_path / "results.json").read_text())["experiments"]) == {"extracting", "weights"}
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"extracting", "weights"}
 
 
 def test_a_flag_overrides_a_file_and_options_may_stand_anywhere(welltuned: Command, tmp_path: Path) -> None:

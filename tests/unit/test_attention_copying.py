@@ -87,6 +87,10 @@ def test_a_query_stretched_as_told_copies_any_leading_value_within_eps(seed, n, 
     spread = copying.copy(table).spread
     own = copying.copy(table, eps=share * spread)
     assume(own.margin > 1e-3)
+    score = table.keys @ table.query / temperature
+    out = score.softmax(0) @ table.values
+    assert own.margin == pytest.approx(float(score.topk(2).values.diff().abs()), rel=1e-9, abs=1e-12)
+    assert own.error == pytest.approx(float((out - table.values[own.target]).norm()), rel=1e-6, abs=1e-12)
     assert own.error <= own.bound * (1 + 1e-12)
     assert own.margin * own.stretch >= own.needed * (1 - 1e-12)
     longer = lookup.Lookup(table.query * own.stretch, table.keys, table.values, temperature)

@@ -252,4 +252,4 @@ def _draw_plane(axes: Axes, plane: Tensor) -> None:
         axes.annotate(name, (x, y), offset, textcoords="offset points", color=look["color"])
     axes.plot(*zip(plane[2].tolist(), plane[3].tolist(), strict=True), color="0.5", linestyle=":", linewidth=1)
     axes.set(xlim=(-0.3, 2.6), ylim=(-0.4, 2.0), aspect="equal")
-    drawing.label(axes, title="Project the average on span(a), then double", x="direction of a", y="direction of b")
+    drawing.label(axes, title="Project the average on the a's, then double", x="direction of a", y="direction of b")
