@@ -110,7 +110,7 @@ def test_what_a_reader_has_to_know_is_said(name, flags, said):
     ("name", "flags", "said"),
     [
         ("weights", "--query 1,x", r"--query\[1\]: expected a number, got 'x'\n  mend:"),
-        ("weights", "--query 1,inf", r"--query\[1\]: the number is not finite"),
+        ("weights", "--query 1,inf", r"--query\[1\]: the number is too large"),
         ("weights", "--keys 1,2;3", r"--keys: row 1 has 1 numbers, row 0 has 2\n  mend:"),
         ("weights", "--keys {}", r"--keys\[0\]\[0\]: expected a number"),
         ("weights", "--keys [1,2", r"--keys: expected a list of rows, got '\[1,2'\n  mend:"),
@@ -122,7 +122,7 @@ def test_what_a_reader_has_to_know_is_said(name, flags, said):
         ("copying", "--eps 0", "--eps: 0 is too small\n  mend: give more than 0"),
         ("copying", "--target 4", "copying: there is no value 4\n  mend: give 0 to 3"),
         ("copying", "--target 1.5", "--target: expected a whole number, got 1.5\n  mend:"),
-        ("copying", "--sizes 1,5", r"--sizes\[0\]: 1 is out of range\n  mend: give 2 or more"),
+        ("copying", "--sizes 1,5", r"--sizes\[0\]: 1 is out of range\n  mend: give 2 to 100000"),
         ("averaging", "--pair 0,1,2", "--pair: expected 2 numbers, got 3\n  mend:"),
         ("averaging", "--pair 0,0", "--pair: the same number twice\n  mend:"),
         ("averaging", "--pair 0,9", "averaging: 0 and 9 are not two rows\n  mend:"),
@@ -134,6 +134,14 @@ def test_what_a_reader_has_to_know_is_said(name, flags, said):
         ("extracting", "--rank 9", "rank: two subspaces of rank 9 do not fit"),
         ("estimators", "--target 9", "estimators: target: there is no value 9\n  mend:"),
         ("retrieval", "--seeds 0,0", "--seeds: the same number twice"),
+        ("copying", "--sizes 1000000000", r"--sizes\[0\]: 1000000000 is out of range\n  mend: give 2 to 100000"),
+        ("copying", "--eps 1e-320", "--eps: the number is too large or too close to 0\n  why: .*\n  mend:"),
+        ("averaging", "--keys 1e200,0;0,1", r"--keys\[0\]\[0\]: the number is too large"),
+        ("retrieval", "--lr 1e9", "--lr: 1000000000.0 is too large\n  mend: give 100 or less"),
+        ("retrieval", "--seeds 99999999999999999999", r"--seeds\[0\]: .* is out of range"),
+        ("extracting", "--share 2", "--share: 2 is too large\n  mend: give 1 or less"),
+        ("extracting", "--v-b 0,0,0,0", "v_b: v_b is 0\n  mend: give b too"),
+        ("maps", "--question=", "maps: question: the question is empty\n  mend:"),
         ("maps", "--heads 1", r"--heads\[0\]: expected two numbers, got 1\n  mend:"),
     ],
 )
@@ -154,7 +162,7 @@ def test_wrong_numbers_are_answered_with_what_where_and_how_to_mend_it(name, fla
         ),
         ('{"query": null}', "mine.json: query: expected a list of numbers, got None"),
         ('{"query": [true]}', r"mine.json: query\[0\]: expected a number, got True"),
-        ('{"query": [1' + "0" * 400 + "]}", r"mine.json: query\[0\]: the number is not finite"),
+        ('{"query": [1' + "0" * 400 + "]}", r"mine.json: query\[0\]: the number is too large"),
     ],
 )
 def test_files_that_do_not_fit_are_refused_with_their_place(tmp_path, monkeypatch, text, said):

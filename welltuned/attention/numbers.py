@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
+SMALLEST, LARGEST = 1e-100, 1e100
 Given = Mapping[str, tuple[Any, str]]
 """By name: a JSON value, and the place it came from, such as ``--query`` or ``mine.json: query``."""
 
@@ -40,14 +41,18 @@ class Entry:
     optional: bool = False
 
 
-def number(default: float | None, about: str, *, low: float = -math.inf, above: float = -math.inf) -> Any:
-    """A field for one number, at least ``low`` and more than ``above``."""
+def number(
+    default: float | None, about: str, *, low: float = -math.inf, above: float = -math.inf, high: float = math.inf
+) -> Any:
+    """A field for one number, at least ``low``, more than ``above`` and at most ``high``."""
 
     def check(value: Any, where: str) -> float:
         found = as_number(value, where)
         if not (found >= low and found > above):
             least = f"{low:g} or more" if low > above else f"more than {above:g}"
             raise UsageError(f"{_said(found)} is too small", where=where, mend=f"give {least}")
+        if found > high:
+            raise UsageError(f"{_said(found)} is too large", where=where, mend=f"give {high:g} or less")
         return found
 
     return _entry(default, Entry(about, "X", _token, check, optional=default is None))
@@ -58,9 +63,11 @@ def whole(default: int | None, about: str, *, low: int = 0, high: int | None = N
     return _entry(default, Entry(about, "N", _token, _whole_between(low, high), optional=default is None))
 
 
-def wholes(default: tuple[int, ...], about: str, *, low: int = 0, length: int | None = None) -> Any:
+def wholes(
+    default: tuple[int, ...], about: str, *, low: int = 0, high: int | None = None, length: int | None = None
+) -> Any:
     """A field for a list of different whole numbers."""
-    check_one = _whole_between(low, None)
+    check_one = _whole_between(low, high)
 
     def check(value: Any, where: str) -> tuple[int, ...]:
         found = tuple(check_one(item, f"{where}[{i}]") for i, item in enumerate(_listed(value, where, "numbers")))
@@ -202,7 +209,7 @@ def plain(value: Any) -> Any:
 
 
 def as_number(value: Any, where: str) -> float:
-    """The value, where it is a finite number.
+    """The value, where it is a number whose square is within float64.
 
     Raises:
         UsageError: it is not.
@@ -210,11 +217,16 @@ def as_number(value: Any, where: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"expected a number, got {_said(value)}", where=where, mend="write one such as 2 or -0.5")
     try:
-        if math.isfinite(float(value)):
+        if value == 0 or SMALLEST <= abs(float(value)) <= LARGEST:
             return value
     except OverflowError:
         pass
-    raise UsageError("the number is not finite in float64", where=where, mend="give a smaller one")
+    raise UsageError(
+        "the number is too large or too close to 0",
+        where=where,
+        why="products of such numbers leave the range of float64",
+        mend=f"give 0, or one between {SMALLEST:g} and {LARGEST:g} in size",
+    )
 
 
 def as_vector(value: Any, where: str) -> Vector:

@@ -26,8 +26,8 @@ class AveragingTwo(Experiment):
     eps: float = numbers.number(0.01, "error allowed, as a distance between values", above=0)
     scaled: bool = numbers.switch("divide scores by sqrt(h), as a transformer does")
     sizes: tuple[int, ...] = numbers.wholes((2, 4, 16, 64), "numbers of keys of random tables", low=2)
-    width: int = numbers.whole(64, "h, numbers in a key of the random tables", low=2)
-    seed: int = numbers.whole(0, "of the random tables")
+    width: int = numbers.whole(64, "h, numbers in a key of the random tables", low=2, high=1024)
+    seed: int = numbers.whole(0, "of the random tables", high=2**63 - 1)
 
     def run(self, encoders: Encoders) -> Finding:  # noqa: ARG002
         """The user's table, and the closed form over random ones."""

@@ -17,9 +17,9 @@ class CopyingOne(TableExperiment):
 
     target: int | None = numbers.whole(None, "row to copy; else the one whose key matches best")
     eps: float = numbers.number(0.01, "error allowed, as a distance between values", above=0)
-    sizes: tuple[int, ...] = numbers.wholes((2, 10, 100, 1000), "numbers of keys of random tables", low=2)
-    trials: int = numbers.whole(20, "random tables of each size and margin", low=1)
-    seed: int = numbers.whole(0, "of the random tables")
+    sizes: tuple[int, ...] = numbers.wholes((2, 10, 100, 1000), "numbers of keys of random tables", low=2, high=100_000)
+    trials: int = numbers.whole(20, "random tables of each size and margin", low=1, high=1000)
+    seed: int = numbers.whole(0, "of the random tables", high=2**63 - 1)
 
     def run(self, encoders: Encoders) -> Finding:  # noqa: ARG002
         """The user's table, and the bound over random ones."""

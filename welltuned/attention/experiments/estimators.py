@@ -14,8 +14,8 @@ class Estimators(TableExperiment):
     """Gradients through softmax, argmax (none for query and keys), straight-through and Gumbel."""
 
     target: int = numbers.whole(3, "row whose value is wanted")
-    draws: int = numbers.whole(1000, "draws of the Gumbel noise", low=1)
-    seed: int = numbers.whole(0, "of the Gumbel noise")
+    draws: int = numbers.whole(1000, "draws of the Gumbel noise", low=1, high=100_000)
+    seed: int = numbers.whole(0, "of the Gumbel noise", high=2**63 - 1)
 
     def run(self, encoders: Encoders) -> Finding:  # noqa: ARG002
         """The gradients of half the squared distance to the wanted value."""

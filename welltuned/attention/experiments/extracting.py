@@ -20,14 +20,16 @@ class ExtractingOne(Experiment):
     b: numbers.Matrix | None = numbers.matrix(None, "vectors that v_b is made of; else v_b itself")
     v_a: numbers.Vector = numbers.vector((3, 4, 4, 0), "the value to take out, a combination of the a's")
     v_b: numbers.Vector = numbers.vector((-4, 3, 0, 7), "the other value")
-    share: float = numbers.number(0.5, "v_a's share of the mixture, 1/2 for the average", above=0)
-    width: int = numbers.whole(12, "numbers in a vector of the random bases", low=2)
+    share: float = numbers.number(0.5, "v_a's share of the mixture, 1/2 for the average", low=1e-6, high=1)
+    width: int = numbers.whole(12, "numbers in a vector of the random bases", low=2, high=1024)
     rank: int = numbers.whole(3, "vectors in each random basis", low=1)
-    trials: int = numbers.whole(20, "random bases of each kind", low=1)
-    seed: int = numbers.whole(0, "of the random bases")
+    trials: int = numbers.whole(20, "random bases of each kind", low=1, high=1000)
+    seed: int = numbers.whole(0, "of the random bases", high=2**63 - 1)
 
     def run(self, encoders: Encoders) -> Finding:  # noqa: ARG002
         """The user's vectors, and every formula on every kind of basis."""
+        if self.b is None and not any(self.v_b):
+            raise UsageError("v_b is 0", where="v_b", mend="give b too, the vectors that v_b could be made of")
         b = self.b or (self.v_b,)
         lengths = {"a": len(self.a[0]), "b": len(b[0]), "v_a": len(self.v_a), "v_b": len(self.v_b)}
         if len(set(lengths.values())) > 1:

@@ -8,6 +8,7 @@ from welltuned.attention import maps, numbers
 from welltuned.attention.experiments import _words as words
 from welltuned.attention.experiments._base import Encoders, Experiment, Finding
 from welltuned.attention.maps import HeadMaps
+from welltuned.errors import UsageError
 
 CAVEATS = (
     "Before you read these: a large weight is no explanation of an answer; a weight counts only with its value;",
@@ -33,6 +34,8 @@ class Maps(Experiment):
 
     def run(self, encoders: Encoders) -> Finding:
         """The weights of every head, and what they have in common with the demonstrations."""
+        if not self.question.strip():
+            raise UsageError("the question is empty", where="question", mend="give some words")
         model, tokenizer = encoders(self.model, self.max_length)
         found = maps.head_maps(model, tokenizer, self.question, self.passage or None)
         maps.check_heads(found, self.heads or ())

@@ -13,14 +13,16 @@ from welltuned.attention.experiments._base import Encoders, Experiment, Finding
 class Learning(Experiment):
     """A small task learned by gradient: softmax learns it, argmax does not, straight-through does."""
 
-    rows: int = numbers.whole(8, "rows in a table", low=2)
-    width: int = numbers.whole(8, "numbers in a key and in a value", low=1)
+    rows: int = numbers.whole(8, "rows in a table", low=2, high=1000)
+    width: int = numbers.whole(8, "numbers in a key and in a value", low=1, high=1000)
     noise: float = numbers.number(0.05, "standard deviation of what disturbs each number of the query", low=0)
-    problems: int = numbers.whole(64, "problems in a step, and in the held-out set", low=1)
-    steps: int = numbers.whole(100, "steps of the optimiser", low=1)
-    lr: float = numbers.number(0.05, "learning rate", above=0)
+    problems: int = numbers.whole(64, "problems in a step, and in the held-out set", low=1, high=10_000)
+    steps: int = numbers.whole(100, "steps of the optimiser", low=1, high=100_000)
+    lr: float = numbers.number(0.05, "learning rate", above=0, high=100)
     temperature: float = numbers.number(1.0, "of every softmax", above=0)
-    seeds: tuple[int, ...] = numbers.wholes((0, 1, 2, 3, 4), "each another rotation, start and set of problems")
+    seeds: tuple[int, ...] = numbers.wholes(
+        (0, 1, 2, 3, 4), "each another rotation, start and set of problems", high=2**63 - 1
+    )
 
     def run(self, encoders: Encoders) -> Finding:  # noqa: ARG002
         """Train with each estimator from the same starts on the same problems."""
