@@ -91,6 +91,12 @@ class Pretrained:
             backbone = self._load(AutoModel, **without_pooler(self.config))
             return Encoder(backbone, LinearHead(shape.hidden, classes, head), shape)
 
+    def backbone(self) -> PreTrainedModel:
+        """Load the model alone, with attention that forms its weights and can return them."""
+        model = self._load(AutoModel)
+        model.set_attn_implementation("eager")
+        return cast(PreTrainedModel, model.eval())
+
     def _load(self, auto: Any, **options: Any) -> PreTrainedModel:
         sdpa = getattr(MODEL_MAPPING[type(self.config)], "_supports_sdpa", False)
         try:

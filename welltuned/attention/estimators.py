@@ -231,5 +231,5 @@ def _draw_bars(axes: Axes, result: Gradients) -> None:
         axes,
         title="Argmax tells query and keys nothing",
         x=f"estimator (Gumbel: mean of {result.draws} draws)",
-        y="2-norm of the gradient",
+        y="length of the gradient",
     )

@@ -73,6 +73,76 @@ def _check_independent(columns: Tensor) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class Extract(Result):
+    """What each formula makes of one mixture of two vectors.
+
+    Attributes:
+        mixture: [d] share v_a + (1 - share) v_b.
+        share: 1/2 for the average.
+        formulas: [F] names, in words that carry the factor 1 / share.
+        returned: [F, d] M mixture.
+        error: [F] ||returned - v_a||.
+        kind: what the basis of A is: orthonormal, orthogonal or independent.
+        apart: whether every a_i is orthogonal to every b_j.
+    """
+
+    mixture: Tensor
+    share: float
+    formulas: tuple[str, ...]
+    returned: Tensor
+    error: Tensor
+    kind: str
+    apart: bool
+
+
+def extract(a: Tensor, b: Tensor, v_a: Tensor, v_b: Tensor, share: float = 0.5) -> Extract:
+    """Take v_a [d], in the span of A [d, m], out of a mixture with v_b [d], in the span of B [d, p].
+
+    Raises:
+        UsageError: the columns of A and B together are dependent, a vector is not in its span, or the share is
+            not between 0 and 1.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(f"v_a has the share {share:g} of the mixture", mend="give more than 0 and at most 1")
+    _check_independent(torch.cat([a, b], dim=1))
+    _check_within(v_a, a, "v_a", "a's")
+    _check_within(v_b, b, "v_b", "b's")
+    mixture = share * v_a + (1 - share) * v_b
+    returned = torch.stack([formula(a, b, share) @ mixture for formula in _FORMULAS.values()])
+    return Extract(
+        mixture=mixture,
+        share=share,
+        formulas=tuple(name.replace("\n", " ") for name in _names(1 / share)),
+        returned=returned,
+        error=(returned - v_a).norm(dim=1),
+        kind=_kind_of(a),
+        apart=bool((torch.div(a, a.norm(dim=0)).T @ torch.div(b, b.norm(dim=0))).abs().max() < _SAME),
+    )
+
+
+_SAME = 1e-9
+
+
+def _kind_of(a: Tensor) -> str:
+    products = a.T @ a
+    lengths = products.diagonal()
+    cosines = products / (lengths.sqrt()[:, None] * lengths.sqrt())
+    if float((cosines - torch.eye(len(cosines), dtype=a.dtype)).abs().max()) > _SAME:
+        return "independent"
+    return "orthonormal" if float((lengths - 1).abs().max()) < _SAME else "orthogonal"
+
+
+def _check_within(vector: Tensor, basis: Tensor, name: str, basis_name: str) -> None:
+    outside = float((vector - independent(basis, share=1.0) @ vector).norm())
+    if outside > _SAME * (1 + float(vector.norm())):
+        raise UsageError(
+            f"{name} is no combination of the {basis_name}: {outside:.3g} of it lies outside their span",
+            why="only what lies in the span can be returned",
+            mend=f"give {name} as a sum of multiples of the {basis_name}",
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Extracting(Result):
     """How well each formula returns v_a from the average, over kinds of bases.
 
@@ -92,14 +162,20 @@ class Extracting(Result):
     seed: int
 
 
-Formula = Callable[[Tensor, Tensor], Tensor]
-_FORMULAS: dict[str, Formula] = {
-    "sum aa'\n(no 2)": lambda a, _: orthonormal(a, share=1.0),
-    "2 sum aa'": lambda a, _: orthonormal(a),
-    "2 sum aa'/|a|²": lambda a, _: orthogonal(a),
-    "2A(A'A)⁻¹A'": lambda a, _: independent(a),
+Formula = Callable[[Tensor, Tensor, float], Tensor]
+_FORMULAS: dict[str, Formula] = {  # each name with a place for the factor, 1 / share
+    "projection\n(no {})": lambda a, b, share: independent(a, share=1.0),  # noqa: ARG005
+    "{} sum aa'": lambda a, b, share: orthonormal(a, share),  # noqa: ARG005
+    "{} sum aa'/|a|²": lambda a, b, share: orthogonal(a, share),  # noqa: ARG005
+    "{} A(A'A)⁻¹A'": lambda a, b, share: independent(a, share),  # noqa: ARG005
     "oblique": oblique,
 }
+
+
+def _names(factor: float) -> tuple[str, ...]:
+    return tuple(name.format(f"{factor:g}") for name in _FORMULAS)
+
+
 _KINDS = ("A orthonormal", "A orthogonal", "A independent", "A not orthogonal to B")
 
 
@@ -117,7 +193,7 @@ def measure(*, width: int = 12, rank: int = 3, trials: int = 20, seed: int = 0) 
         for _ in range(trials):
             a, b = random_bases(kind, width, rank, generator)
             error[k] = error[k].maximum(_errors(a, b, generator))
-    return Extracting(_KINDS, tuple(_FORMULAS), error, _plane(), trials, seed)
+    return Extracting(_KINDS, _names(2), error, _plane(), trials, seed)
 
 
 def random_bases(kind: str, width: int, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -140,7 +216,7 @@ def _errors(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
     v_a = a @ torch.randn(rank, generator=generator, dtype=torch.float64)
     v_b = b @ torch.randn(rank, generator=generator, dtype=torch.float64)
     average = (v_a + v_b) / 2
-    found = torch.stack([formula(a, b) @ average for formula in _FORMULAS.values()])  # [F, d]
+    found = torch.stack([formula(a, b, 0.5) @ average for formula in _FORMULAS.values()])  # [F, d]
     return torch.div((found - v_a).norm(dim=1), v_a.norm())
 
 
@@ -176,4 +252,4 @@ def _draw_plane(axes: Axes, plane: Tensor) -> None:
         axes.annotate(name, (x, y), offset, textcoords="offset points", color=look["color"])
     axes.plot(*zip(plane[2].tolist(), plane[3].tolist(), strict=True), color="0.5", linestyle=":", linewidth=1)
     axes.set(xlim=(-0.3, 2.6), ylim=(-0.4, 2.0), aspect="equal")
-    drawing.label(axes, title="Project the average on span(a), then double", x="direction of a", y="direction of b")
+    drawing.label(axes, title="Project the average on the a's, then double", x="direction of a", y="direction of b")

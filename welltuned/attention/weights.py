@@ -192,7 +192,7 @@ def _draw_distance(axes: Axes, result: Cooling) -> None:
         axes.text(0.5, 0.5, "All keys tie: the distance is always 0.", ha="center", transform=axes.transAxes)
     drawing.label(
         axes,
-        title="Distance to the output at T = 0 falls like exp(-margin / T)",
+        title="Distance to the output at temperature 0",
         x="temperature (log scale)",
-        y="2-norm of the difference (log scale)",
+        y="distance (log scale)",
     )

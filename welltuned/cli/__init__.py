@@ -40,8 +40,9 @@ def application() -> typer.Typer:
     )
     app.callback()(_version)
     for module in sorted(entry.name for entry in pkgutil.iter_modules(commands.__path__)):
-        command = importlib.import_module(f"{commands.__name__}.{module}").command
-        app.command(module.replace("_", "-"))(groups.flattened(command))
+        found = importlib.import_module(f"{commands.__name__}.{module}")
+        settings = getattr(found, "SETTINGS", None)
+        app.command(module.replace("_", "-"), context_settings=settings)(groups.flattened(found.command))
     return app
 
 
