@@ -40,7 +40,7 @@ def test_python_blocks_print_what_the_page_says() -> None:
 def test_commands_run_on_small_sizes(
     welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another problem and a tiny encoder in the place of the page's; max-batch has its own test, with real processes."""
+    """Another problem and a tiny encoder in the place of the page's; max-batch has a test of its own."""
     monkeypatch.chdir(tmp_path)
     ran = set()
     for block in blocks("sh"):
