@@ -241,8 +241,26 @@ def _with_defaults(raw: dict[str, Any], name: str) -> dict[str, Any]:
         raise DataError(f"config.json of {name} does not make sense", why=_first_line(error)) from error
 
 
+def tokenizer_of(name: str, max_length: int) -> Any:
+    """The fast tokenizer of a model, or of a folder that holds nothing but a tokenizer.
+
+    Raises:
+        UsageError, DataError, ResourceError: as for :func:`pretrained`.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return pretrained(ModelSpec(name=name, max_length=max_length)).tokenizer
+    quieten_transformers()
+    return _read_tokenizer(folder, name, max_length)
+
+
 def _tokenizer(folder: Path, config: PreTrainedConfig, spec: ModelSpec) -> Any:
-    name, max_length = spec.name, spec.max_length
+    tokenizer = _read_tokenizer(folder, spec.name, spec.max_length)
+    _require_own(tokenizer, config, spec.name)
+    return tokenizer
+
+
+def _read_tokenizer(folder: Path, name: str, max_length: int) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
@@ -252,7 +270,6 @@ def _tokenizer(folder: Path, config: PreTrainedConfig, spec: ModelSpec) -> Any:
             why=_first_line(error),
             mend="put tokenizer.json and tokenizer_config.json of the same checkpoint into the folder",
         ) from error
-    _require_own(tokenizer, config, name)
     tokenizer.padding_side = "right"
     tokenizer.model_max_length = max_length
     return tokenizer

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import psutil
@@ -243,7 +243,15 @@ def _count(encoder: Encoder, ledger: dict[str, int]) -> tuple[int, int]:
     return trained, sum(parameter.numel() for parameter in encoder.parameters())
 
 
-def provenance(compute: Compute, dataset: Dataset, weights_hash: str) -> Provenance:
+class Hashed(Protocol):
+    """Anything that was read and says by a hash what it was."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the content."""
+
+
+def provenance(compute: Compute, data: Hashed, weights_hash: str) -> Provenance:
     """With what a result was made on this machine."""
     device = torch.cuda.get_device_name() if compute.device.type == "cuda" else "cpu"
     return Provenance(
@@ -257,6 +265,6 @@ def provenance(compute: Compute, dataset: Dataset, weights_hash: str) -> Provena
         device=device,
         precision=f"{compute.precision}, {compute.engine} engine",
         threads=torch.get_num_threads(),
-        data_hash=dataset.hash,
+        data_hash=data.hash,
         weights_hash=weights_hash,
     )

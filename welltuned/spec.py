@@ -82,31 +82,39 @@ class MethodSpec(Spec):
     config: dict[str, Any] = Field(default_factory=dict)
 
 
-class TrainSpec(Spec):
-    """How to train.
+class OptimizerSpec(Spec):
+    """How weights follow their gradients.
 
     Attributes:
         lr: peak learning rate.
-        epochs: passes over the training rows.
-        batch_size: rows of one optimizer step.
-        eval_batch_size: rows a forward pass in evaluation.
         weight_decay: decoupled decay on matrices; biases and norms are exempt.
         warmup_ratio: share of all steps over which the rate rises linearly from 0.
         schedule: what the rate does after warmup.
         max_grad_norm: gradients are clipped to this global 2-norm; 0 for none.
+    """
+
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_ratio: float = Field(default=0.06, ge=0, le=1)
+    schedule: Schedule = "linear"
+    max_grad_norm: float = Field(default=1.0, ge=0)
+
+
+class TrainSpec(OptimizerSpec):
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training rows.
+        batch_size: rows of one optimizer step.
+        eval_batch_size: rows a forward pass in evaluation.
         seed: decides initialisation, order and dropout.
         patience: stop after so many epochs without a better dev score; None trains to the end.
         overfit: train and evaluate on the same so many rows; None for real training.
     """
 
-    lr: float = Field(gt=0)
     epochs: int = Field(default=3, ge=1)
     batch_size: int = Field(default=32, ge=1)
     eval_batch_size: int = Field(default=64, ge=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_ratio: float = Field(default=0.06, ge=0, le=1)
-    schedule: Schedule = "linear"
-    max_grad_norm: float = Field(default=1.0, ge=0)
     seed: int = Field(default=0, ge=0)
     patience: int | None = Field(default=None, ge=1)
     overfit: int | None = Field(default=None, ge=2)

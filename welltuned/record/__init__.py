@@ -18,6 +18,7 @@ from welltuned.record.files import (
     read_comparison,
     read_record,
     read_run,
+    whole_folder,
     write_arrays,
     write_bytes,
     write_json,
@@ -40,5 +41,5 @@ __all__ = [
     "SCHEMA", "Alarm", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "EpochRow", "Memory",
     "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "Statement", "TableRow",
     "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
-    "read_comparison", "read_record", "read_run", "write_arrays", "write_bytes", "write_json",
+    "read_comparison", "read_record", "read_run", "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip
