@@ -14,6 +14,7 @@ from transformers import (
     MODEL_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
@@ -43,6 +44,10 @@ PACKAGED = {"minilm": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab
 """Models that the extra ``offline`` installs, with the SHA-256 of their weights."""
 PACKAGED_FROM = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 """The Hub ids of the same weights."""
+
+_CLASSIFIERS = ("classifier", "pooler", "pre_classifier", "head.", "score")
+_LM_HEADS = ("cls.", "lm_head.", "vocab_", "generator_", "head.", "decoder.", "lm_predictions.")
+"""How the families name the tensors of their heads."""
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
@@ -91,7 +96,22 @@ class Pretrained:
             backbone = self._load(AutoModel, **without_pooler(self.config))
             return Encoder(backbone, LinearHead(shape.hidden, classes, head), shape)
 
+    def masked_lm(self, seed: int) -> tuple[PreTrainedModel, bool]:
+        """Load the weights under the family's masked-language-model head, and say whether that head is fresh.
+
+        Args:
+            seed: decides a fresh head's initial weights; its output matrix is that of the word embeddings.
+        """
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model, fresh = self._load_telling(AutoModelForMaskedLM, _LM_HEADS)
+        return model, bool(fresh)
+
     def _load(self, auto: Any, **options: Any) -> PreTrainedModel:
+        return self._load_telling(auto, _CLASSIFIERS, **options)[0]
+
+    def _load_telling(self, auto: Any, heads: tuple[str, ...], **options: Any) -> tuple[PreTrainedModel, list[str]]:
+        """The model, and the tensors of its head that the checkpoint lacks."""
         sdpa = getattr(MODEL_MAPPING[type(self.config)], "_supports_sdpa", False)
         try:
             model, info = auto.from_pretrained(
@@ -111,8 +131,8 @@ class Pretrained:
                 why=_first_line(error),
                 mend="take config.json and model.safetensors from one checkpoint, whole",
             ) from error
-        fresh = ("classifier", "pooler", "pre_classifier", "head.", "score")
-        missing = [name for name in info["missing_keys"] if not name.startswith(fresh) and ".pooler." not in name]
+        fresh = [name for name in info["missing_keys"] if name.startswith(heads) or ".pooler." in name]
+        missing = [name for name in info["missing_keys"] if name not in fresh]
         if missing:
             raise DataError(
                 f"{self.name} lacks {len(missing)} of the encoder's tensors, {missing[0]} among them",
@@ -120,7 +140,7 @@ class Pretrained:
                 why="the weights are of another architecture than config.json says, or incomplete",
                 mend="take config.json and model.safetensors from one checkpoint",
             )
-        return cast(PreTrainedModel, model.float())
+        return cast(PreTrainedModel, model.float()), fresh
 
 
 def quieten_transformers() -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Pooling = Literal["mean", "first", "native"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -126,6 +126,68 @@ class ComputeSpec(Spec):
     device: Device = "auto"
     precision: Precision = "auto"
     engine: Engine = "fast"
+
+
+class ShapeSpec(Spec):
+    """A small encoder to be trained from scratch.
+
+    Attributes:
+        family: whose architecture, and whose kind of tokenizer: BERT's WordPiece or RoBERTa's byte-level BPE.
+        layers, hidden, heads: blocks, width, attention heads; the feed-forward part is four times as wide.
+    """
+
+    family: Literal["bert", "roberta"] = "bert"
+    layers: int = Field(default=2, ge=1)
+    hidden: int = Field(default=128, ge=1)
+    heads: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> ShapeSpec:
+        if self.hidden % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share a width of {self.hidden}")
+        return self
+
+
+class PretrainSpec(OptimizerSpec):
+    """One masked-language-model pretraining, whole.
+
+    Attributes:
+        text: where the text comes from.
+        model: the encoder to go on with; None to begin from ``shape``.
+        shape: the encoder to begin with; None to go on with ``model``.
+        tokenizer: a tokenizer of another place; None for the model's own, or for one trained on the text.
+        vocab_size: entries of a tokenizer trained on the text.
+        max_length: tokens of a row, special tokens included; rows are packed to it.
+        steps: optimizer steps in all; 0 only evaluates.
+        head_steps: the first of them, which train the language-model head alone.
+        mask_rate: share of a row's tokens that are to be predicted.
+        whole_words: choose words instead of tokens.
+        held_out: share of lines that is never trained on.
+        eval_every: steps between evaluations; a checkpoint is left at each.
+        seed: decides initialisation, order, masks and dropout.
+    """
+
+    text: DataSpec
+    model: str | None = None
+    shape: ShapeSpec | None = None
+    tokenizer: str | None = None
+    vocab_size: int = Field(default=8000, ge=10)
+    max_length: int = Field(default=128, ge=8)
+    steps: int = Field(default=1000, ge=0)
+    head_steps: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    mask_rate: float = Field(default=0.15, gt=0, lt=1)
+    whole_words: bool = False
+    held_out: float = Field(default=0.05, gt=0, lt=1)
+    eval_every: int = Field(default=100, ge=1)
+    seed: int = Field(default=0, ge=0)
+    compute: ComputeSpec = ComputeSpec()
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> PretrainSpec:
+        if (self.model is None) == (self.shape is None):
+            raise ValueError("either a model to go on with or a shape to begin with is needed")
+        return self
 
 
 class RunSpec(Spec):

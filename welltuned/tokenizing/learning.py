@@ -7,8 +7,9 @@ WordPiece keeps the pieces alone. The same text gives the same vocabulary, in ev
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import BertTokenizer, RobertaTokenizer
@@ -25,6 +26,13 @@ BERT_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 BYTES = 256
 SHOWN = 10
+
+
+class Text(Protocol):
+    """Anything that gives lines, as often as it is asked."""
+
+    def lines(self) -> Iterator[str]:
+        """Every line."""
 
 
 def learn(corpus: Corpus, kind: str, size: int, cased: bool, folder: Path, command: str) -> LearnedRecord:
@@ -54,7 +62,7 @@ def learn(corpus: Corpus, kind: str, size: int, cased: bool, folder: Path, comma
     return record
 
 
-def trained(corpus: Corpus, kind: str, size: int, cased: bool = False) -> Any:
+def trained(text: Text, kind: str, size: int, cased: bool = False) -> Any:
     """A fast tokenizer of RoBERTa's kind ("bpe") or BERT's kind ("wordpiece") with a vocabulary learned from text.
 
     Raises:
@@ -62,10 +70,10 @@ def trained(corpus: Corpus, kind: str, size: int, cased: bool = False) -> Any:
     """
     if kind not in KINDS:
         raise UsageError(f"no kind of tokenizer is known as {kind!r}", where="--kind", mend="choose wordpiece or bpe")
-    return _byte_pairs(corpus, size) if kind == "bpe" else _wordpiece(corpus, size, cased)
+    return _byte_pairs(text, size) if kind == "bpe" else _wordpiece(text, size, cased)
 
 
-def _byte_pairs(corpus: Corpus, size: int) -> Any:
+def _byte_pairs(text: Text, size: int) -> Any:
     _require_room(size, BYTES + len(ROBERTA_SPECIALS), "all 256 bytes and 5 special tokens")
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -75,30 +83,31 @@ def _byte_pairs(corpus: Corpus, size: int) -> Any:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    backend.train_from_iterator(corpus.lines(), trainer)
-    learned = json.loads(backend.to_str())["model"]
-    return RobertaTokenizer(vocab=learned["vocab"], merges=[tuple(pair) for pair in learned["merges"]])
+    backend.train_from_iterator(text.lines(), trainer)
+    learned: dict[str, Any] = json.loads(backend.to_str())["model"]
+    merges: list[Any] = [tuple(pair) for pair in learned["merges"]]
+    return RobertaTokenizer(vocab=learned["vocab"], merges=merges)
 
 
-def _wordpiece(corpus: Corpus, size: int, cased: bool) -> Any:
+def _wordpiece(text: Text, size: int, cased: bool) -> Any:
     backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=not cased)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    first, inside = _characters(corpus, backend)
+    first, inside = _characters(text, backend)
     _require_room(size, len(BERT_SPECIALS) + len(first | inside) + len(inside), "every character of the text")
     # The trainer numbers pieces inside words in the order of a hash table, and breaks ties by number. Given
     # beforehand, in order, they make it repeatable.
     given = [*BERT_SPECIALS, *(f"##{character}" for character in sorted(inside))]
     trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=given, show_progress=False)
-    backend.train_from_iterator(corpus.lines(), trainer)
+    backend.train_from_iterator(text.lines(), trainer)
     return BertTokenizer(vocab=backend.get_vocab(with_added_tokens=False), do_lower_case=not cased)
 
 
-def _characters(corpus: Corpus, backend: Tokenizer) -> tuple[set[str], set[str]]:
+def _characters(text: Text, backend: Tokenizer) -> tuple[set[str], set[str]]:
     """The characters that words begin with, and those inside words."""
     first: set[str] = set()
     inside: set[str] = set()
-    for line in corpus.lines():
+    for line in text.lines():
         for word, _ in backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(line)):
             first.add(word[0])
             inside.update(word[1:])

@@ -83,7 +83,8 @@ def _require_plain(text: str, tokenizer: Any) -> None:
 
 def merge(word: str, ranks: Mapping[tuple[str, str], int]) -> SplitWord:
     """Split one word by merges: always the one learned first, of equals the leftmost."""
-    pieces, steps = list(word), []
+    pieces = list(word)
+    steps: list[Step] = []
     while True:
         pairs = [(ranks[pair], at) for at, pair in enumerate(pairwise(pieces)) if pair in ranks]
         if not pairs:
