@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -74,6 +75,8 @@ def curves(record: PretrainingRecord) -> Figure:
     perplexities.plot(steps, [row.perplexity for row in record.curve], color=canvas.DEV, marker="o")
     perplexities.axhline(record.unigram.perplexity, color=canvas.QUIET, linestyle=canvas.DASHES[0])
     perplexities.set_yscale("log")
+    perplexities.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    perplexities.yaxis.set_minor_formatter(NullFormatter())
     perplexities.set_title("held-out perplexity, log scale")
     head = max((row.step for row in record.curve if row.trained == "head"), default=0)
     for axes in (losses, perplexities):

@@ -107,7 +107,10 @@ def explanation(record: ExplanationRecord) -> Iterator[str | Table]:
     yield f"{record.model}: {record.kind}, {record.vocabulary:,} entries. At each step, {how}."
     for word in record.words:
         yield ""
-        yield _merges(word) if record.kind == "BPE" else _matches(word)
+        if not word.steps:
+            yield f"{word.word}: starts as {' '.join(word.start)}; no merge applies"
+        else:
+            yield _merges(word) if record.kind == "BPE" else _matches(word)
     yield ""
     yield f"pieces  {' '.join(record.pieces)}"
     yield f"ids     {' '.join(map(str, record.ids))}"
