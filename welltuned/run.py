@@ -10,7 +10,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import psutil
@@ -21,7 +21,6 @@ from torch import Tensor
 
 from welltuned import __version__, alarms, artifact, frontier, methods
 from welltuned.batches import Ints, TokenizedSplit
-from welltuned.data.dataset import Dataset
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
@@ -280,7 +279,15 @@ def _count(encoder: Encoder, ledger: dict[str, int]) -> tuple[int, int]:
     return trained, sum(parameter.numel() for parameter in encoder.parameters())
 
 
-def provenance(compute: Compute, dataset: Dataset, weights_hash: str) -> Provenance:
+class Hashed(Protocol):
+    """Anything that was read and says by a hash what it was."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the content."""
+
+
+def provenance(compute: Compute, data: Hashed, weights_hash: str) -> Provenance:
     """With what a result was made on this machine."""
     device = torch.cuda.get_device_name() if compute.device.type == "cuda" else "cpu"
     return Provenance(
@@ -294,6 +301,6 @@ def provenance(compute: Compute, dataset: Dataset, weights_hash: str) -> Provena
         device=device,
         precision=f"{compute.precision}, {compute.engine} engine",
         threads=torch.get_num_threads(),
-        data_hash=dataset.hash,
+        data_hash=data.hash,
         weights_hash=weights_hash,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from pydantic import BaseModel
@@ -95,10 +96,18 @@ class ConsoleObserver(Observer):
         stderr.print(Text(text))
 
 
+def show_all(results: Sequence[BaseModel], as_json: bool, *tables: Table | str) -> None:
+    """Several results as :func:`show` shows one; in JSON they are a list."""
+    if as_json:
+        print(json.dumps([one.model_dump(mode="json") for one in results], indent=2, ensure_ascii=False))
+        return
+    for table in tables:
+        stdout.print(table, soft_wrap=isinstance(table, str), markup=False)
+
+
 def show(result: BaseModel, as_json: bool, *tables: Table | str) -> None:
     """The result on stdout: one JSON document, or tables and sentences for people."""
     if as_json:
         print(json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False))
         return
-    for table in tables:
-        stdout.print(table, soft_wrap=isinstance(table, str), markup=False)
+    show_all([], False, *tables)

@@ -48,6 +48,16 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
+class OptimizerOptions:
+    """How weights follow their gradients."""
+
+    lr: options.LearningRate = None
+    weight_decay: options.WeightDecay = 0.01
+    warmup_ratio: options.WarmupRatio = 0.06
+    schedule: options.Schedule = "linear"
+
+
+@dataclass(frozen=True)
 class EncoderOptions:
     """How an encoder reads a row and answers."""
 

@@ -11,6 +11,10 @@ Data = Annotated[
     str,
     typer.Argument(metavar="DATA", help="builtin:yesno, a Hub id, a file, or a folder of train/dev/test files."),
 ]
+TextSource = Annotated[
+    str,
+    typer.Argument(metavar="TEXT", help="A .txt file, a folder of them, or data as elsewhere (its train split)."),
+]
 Model = Annotated[
     str, typer.Option("--model", "-m", "--model-name-or-path", help="Alias, Hub id or folder; minilm is packaged.")
 ]

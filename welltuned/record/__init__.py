@@ -20,6 +20,7 @@ from welltuned.record.files import (
     read_run,
     require_writable,
     results_kind,
+    whole_folder,
     write_arrays,
     write_bytes,
     write_json,
@@ -44,5 +45,5 @@ __all__ = [
     "Memory", "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "SearchRecord",
     "SearchTrial", "Statement", "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions",
     "processor_name", "read_arrays", "read_comparison", "read_record", "read_run", "require_writable",
-    "results_kind", "write_arrays", "write_bytes", "write_json",
+    "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +75,38 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``folder`` when the block ends without an error.
+
+    A reader sees the old folder or the new, never a part; what a killed process left is cleared away.
+
+    Raises:
+        ResourceError: the disk is full, or the folder may not be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            yield draft
+            draft.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            draft.replace(folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+    except (OSError, SafetensorError) as error:
+        raise ResourceError(
+            f"cannot write the folder {folder.name}",
+            where=str(folder),
+            why=getattr(error, "strerror", None) or str(error),
+            mend="choose another --out folder, make room, or give yourself permission to write there",
+        ) from error
 
 
 def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
