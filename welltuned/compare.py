@@ -6,34 +6,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from welltuned import baselines, methods, stats, vault
+from welltuned import baselines, methods, vault
 from welltuned.baselines import Baseline
 from welltuned.data.dataset import Dataset, Split
 from welltuned.engine import resolve
-from welltuned.errors import DataError, DivergedError, ResourceError, UsageError, WelltunedError
+from welltuned.errors import DataError, DivergedError, ResourceError, UsageError
+from welltuned.judging import MARGIN, Entrant, Terms, judge
 from welltuned.plan import Candidate
-from welltuned.record import (
-    Alarm,
-    ComparisonRecord,
-    RunRecord,
-    Score,
-    Statement,
-    TableRow,
-    read_arrays,
-    read_comparison,
-    write_arrays,
-    write_json,
-)
+from welltuned.record import ComparisonRecord, read_comparison, write_arrays, write_json
 from welltuned.run import Workbench, provenance, run
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
-
-Correct = NDArray[np.bool_]
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -45,6 +31,12 @@ class Comparison:
     models: Sequence[ModelSpec]
     seeds: Sequence[int]
     compute: ComputeSpec = field(default_factory=ComputeSpec)
+    margin: float = MARGIN
+
+    @property
+    def terms(self) -> Terms:
+        """By what is judged: cheap means few trained parameters within one model, few seconds across models."""
+        return Terms(margin=self.margin, cost="trained parameters" if len(self.models) == 1 else "seconds")
 
     def runs(self, candidate: Candidate, model: ModelSpec) -> list[RunSpec]:
         """One spec a seed."""
@@ -59,17 +51,6 @@ class Comparison:
     def id(self) -> str:
         """Identity of the whole: of all its runs together."""
         return hashlib.sha256(" ".join(self.run_ids).encode()).hexdigest()[:12]
-
-
-@dataclass
-class _Entry:
-    """A line of the table while it is being made: its finished runs, and what broke the others off."""
-
-    name: str
-    candidate: Candidate
-    model: ModelSpec
-    records: list[RunRecord] = field(default_factory=list)
-    error: WelltunedError | None = None
 
 
 def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> ComparisonRecord:
@@ -127,7 +108,11 @@ def _finished(plan: Comparison, folder: Path, dataset: Dataset, weights: str) ->
         record = read_comparison(folder)
     except DataError:
         return None
-    same = (record.id, record.data_hash) == (plan.id, dataset.hash) and record.provenance.weights_hash == weights
+    same = (record.id, record.data_hash, record.margin) == (
+        plan.id,
+        dataset.hash,
+        plan.margin,
+    ) and record.provenance.weights_hash == weights
     runs = [folder / "runs" / name / "record.json" for row in record.table for name in row.runs]
     whole = all(run.is_file() for run in runs) and not any(row.kind == "failed" for row in record.table)
     return record if same and whole else None
@@ -138,9 +123,9 @@ def _weights(plan: Comparison, bench: Workbench) -> str:
     return " ".join(dict.fromkeys(bench.model(model).weights_hash for model in plan.models))
 
 
-def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Path, bench: Workbench) -> _Entry:
+def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Path, bench: Workbench) -> Entrant:
     name = candidate.name if len(plan.models) == 1 else f"{candidate.name} on {model.name}"
-    entry = _Entry(name, candidate, model)
+    entry = Entrant(name, candidate.name, model.name, candidate.method.config)
     for spec in plan.runs(candidate, model):
         bench.observer.say(f"{name}, seed {spec.train.seed}: {spec.train.epochs} epochs at lr {spec.train.lr:g}")
         try:
@@ -165,24 +150,13 @@ def _judge(
     bench: Workbench,
     dataset: Dataset,
     labels: NDArray[np.int64],
-    entries: list[_Entry],
+    entries: list[Entrant],
     standing: list[Baseline],
     command: str,
 ) -> ComparisonRecord:
-    dev = dataset.dev.label
-    assert dev is not None
-    whole = [entry for entry in entries if entry.error is None]
-    tested = {entry.name: _correct(folder, entry, "test", labels) for entry in whole}
-    table = [
-        _row(entry, _correct(folder, entry, "dev", dev), tested[entry.name]) if entry in whole else _failed(entry)
-        for entry in entries
-    ]
-    table += [_baseline_row(one, dev, labels) for one in standing]
-    majority = standing[0].test.argmax(axis=1) == labels
-    verdict = _verdict(plan, whole, tested, majority)
+    judged = judge(folder, labels, dataset.labels, entries, standing, plan.terms)
     return ComparisonRecord(
         id=plan.id,
-        winner=verdict.winner,
         command=command,
         data=dataset.name,
         data_hash=dataset.hash,
@@ -193,107 +167,13 @@ def _judge(
             "dev": _shares(dataset.dev, dataset.labels),
             "test": _shares(Split((), None, labels, ()), dataset.labels),
         },
-        table=table,
-        statements=[_statement(pair) for pair in verdict.pairs],
-        verdict=_sentence(plan, verdict),
+        **vars(judged),
+        **vars(plan.terms),
         budget=_budget(plan),
         test_openings=vault.selections_seen(folder, dataset.hash),
         notes=_notes(dataset, entries),
         provenance=provenance(resolve(plan.compute), dataset, _weights(plan, bench)),
     )
-
-
-def _correct(folder: Path, entry: _Entry, split: str, labels: NDArray[np.int64]) -> Correct:
-    """[S, N] whether each seed's run has each row right, from the stored logits."""
-    stored = [read_arrays(folder / "runs" / record.name / "predictions.safetensors") for record in entry.records]
-    return np.stack([arrays[f"{split}.logits"].argmax(axis=1) == labels for arrays in stored])
-
-
-def _verdict(plan: Comparison, entries: list[_Entry], correct: dict[str, Correct], majority: Correct) -> stats.Verdict:
-    """Judge by trained parameters as cost within one model, by seconds across models."""
-    contestants = [
-        stats.Candidate(
-            entry.name,
-            float(entry.records[0].trained_parameters) if len(plan.models) == 1 else _seconds(entry),
-            correct[entry.name],
-        )
-        for entry in entries
-    ]
-    return stats.verdict(contestants, majority=majority, level=LEVEL)
-
-
-def _sentence(plan: Comparison, verdict: stats.Verdict) -> str:
-    """The verdict, and for a single seed what it is a verdict about."""
-    if len(plan.seeds) > 1:
-        return verdict.sentence
-    return f"{verdict.sentence} With one seed this is about these trained models, not yet about the methods."
-
-
-def _seconds(entry: _Entry) -> float:
-    """Mean over seeds of training, evaluation on dev, and the encoding of train and dev where that is done once."""
-    parts = ("features", "train", "dev")
-    return float(np.mean([sum(record.timings.get(part, 0.0) for part in parts) for record in entry.records]))
-
-
-def _score(correct: Correct, *, deterministic: bool = False) -> Score:
-    summary = stats.accuracy_summary(correct, LEVEL, deterministic=deterministic)
-    return Score(accuracy=summary.mean, low=summary.interval.lower, high=summary.interval.upper, level=LEVEL)
-
-
-def _row(entry: _Entry, dev: Correct, test: Correct) -> TableRow:
-    first, train = entry.records[0], entry.candidate.train
-    return TableRow(
-        **_described(entry),
-        kind="method",
-        lr=train.lr,
-        epochs=train.epochs,
-        batch_size=train.batch_size,
-        seeds=[record.spec.train.seed for record in entry.records],
-        runs=[record.name for record in entry.records],
-        trained_parameters=first.trained_parameters,
-        all_parameters=first.all_parameters,
-        memory_bytes=max(record.memory.peak for record in entry.records),
-        seconds=_seconds(entry),
-        dev=_score(dev),
-        test=_score(test),
-        alarms=_once([alarm for record in entry.records for alarm in record.alarms]),
-    )
-
-
-def _described(entry: _Entry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "method": entry.candidate.name,
-        "model": entry.model.name,
-        "config": entry.candidate.method.config,
-    }
-
-
-def _failed(entry: _Entry) -> TableRow:
-    return TableRow(
-        **_described(entry),
-        kind="failed",
-        failure=str(entry.error),
-        seeds=[record.spec.train.seed for record in entry.records],
-        runs=[record.name for record in entry.records],
-    )
-
-
-def _baseline_row(baseline: Baseline, dev: NDArray[np.int64], test: NDArray[np.int64]) -> TableRow:
-    right = [(baseline.dev.argmax(axis=1) == dev)[None], (baseline.test.argmax(axis=1) == test)[None]]
-    return TableRow(
-        name=baseline.name,
-        kind="baseline",
-        trained_parameters=baseline.parameters,
-        seconds=baseline.seconds,
-        dev=_score(right[0], deterministic=True),
-        test=_score(right[1], deterministic=True),
-    )
-
-
-def _once(alarms: list[Alarm]) -> list[Alarm]:
-    """The first alarm of each kind."""
-    return list({alarm.kind: alarm for alarm in reversed(alarms)}.values())[::-1]
 
 
 def _shares(split: Split, names: tuple[str, ...]) -> dict[str, float]:
@@ -302,38 +182,19 @@ def _shares(split: Split, names: tuple[str, ...]) -> dict[str, float]:
     return {name: float(count / counts.sum()) for name, count in zip(names, counts, strict=True)}
 
 
-def _statement(pair: stats.Contrast) -> Statement:
-    first = pair.better or pair.a
-    difference, interval = pair.seen_from(first)
-    said = f"{100 * difference:+.1f} points [{100 * interval.lower:+.2f}, {100 * interval.upper:+.2f}]"
-    loser = pair.b if first == pair.a else pair.a
-    return Statement(
-        a=pair.a,
-        b=pair.b,
-        difference=pair.difference,
-        low=pair.interval.lower,
-        high=pair.interval.upper,
-        p=pair.result.p,
-        p_holm=pair.p_adjusted,
-        scope=pair.result.scope,
-        sentence=f"{pair.better} beats {loser}: {said}" if pair.better else f"no difference found: {said}",
-        level=LEVEL,
-        significant=pair.significant,
-    )
-
-
 def _budget(plan: Comparison) -> str:
     epochs = ", ".join(f"{one.name} {one.train.epochs}" for one in plan.candidates)
     seeds = f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}"
-    cost = "trained parameters" if len(plan.models) == 1 else "seconds"
-    return f"one setting each, {seeds}; epochs: {epochs}; the best epoch on dev is kept; cheap means few {cost}"
+    return (
+        f"one setting each, {seeds}; epochs: {epochs}; the best epoch on dev is kept; cheap means few {plan.terms.cost}"
+    )
 
 
-def _notes(dataset: Dataset, entries: list[_Entry]) -> list[str]:
+def _notes(dataset: Dataset, entries: list[Entrant]) -> list[str]:
     """What was said of the data, and how much of it each model does not get to read."""
     notes = list(dataset.notes)
-    for model in dict.fromkeys(entry.model.name for entry in entries):
-        record = next((r for e in entries if e.model.name == model for r in e.records), None)
+    for model in dict.fromkeys(entry.model for entry in entries):
+        record = next((r for e in entries if e.model == model for r in e.records), None)
         if record is None:
             continue
         cut = ", ".join(f"{value.share:.1%} of {name}" for name, value in record.truncation.items())

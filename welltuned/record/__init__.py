@@ -12,7 +12,7 @@ Files of a run folder::
     model/                    the trained model
 """
 
-from welltuned.record.comparison import ComparisonRecord, Statement, TableRow
+from welltuned.record.comparison import ComparisonRecord, Cost, Measures, Statement, TableRow
 from welltuned.record.files import (
     read_arrays,
     read_comparison,
@@ -37,8 +37,8 @@ from welltuned.record.run import (
 from welltuned.record.schema import SCHEMA, Schema
 
 __all__ = [
-    "SCHEMA", "Alarm", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "EpochRow", "Memory",
-    "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "Statement", "TableRow",
-    "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
+    "SCHEMA", "Alarm", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "Cost", "EpochRow",
+    "Measures", "Memory", "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "Statement",
+    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
     "read_comparison", "read_record", "read_run", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

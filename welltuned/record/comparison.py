@@ -9,6 +9,30 @@ from pydantic import Field
 from welltuned.record.run import Alarm, Provenance, Score
 from welltuned.record.schema import SCHEMA, Schema
 
+Cost = Literal["trained parameters", "seconds"]
+
+
+class Measures(Schema):
+    """What else than accuracy is said of answers to the test rows.
+
+    ``f1`` is that of the class ``f1_of``, ``mcc`` Matthews' correlation; ``ece`` is the expected calibration error with
+    15 bins of equal width, ``ece_adaptive`` with bins of equally many rows; all are means over seeds, as is
+    ``log_loss`` in nats. ``confusion[true][said]`` counts rows over all seeds, with few classes; ``confused`` names the
+    most frequent errors as (true, said, rows). ``confidence``, ``accuracy`` and ``count`` are the reliability curve.
+    """
+
+    f1: float
+    f1_of: str
+    mcc: float
+    log_loss: float
+    ece: float
+    ece_adaptive: float
+    confusion: list[list[int]] | None
+    confused: list[tuple[str, str, int]]
+    confidence: list[float]
+    accuracy: list[float]
+    count: list[int]
+
 
 class TableRow(Schema):
     """One line of a comparison: a configuration (method x model) over its seeds, or a baseline.
@@ -33,6 +57,7 @@ class TableRow(Schema):
     seconds: float | None = None
     dev: Score | None = None
     test: Score | None = None
+    measures: Measures | None = None
     failure: str | None = None
     alarms: list[Alarm] = Field(default_factory=list)
 
@@ -68,7 +93,8 @@ class ComparisonRecord(Schema):
     """What a comparison found; ``results.json`` of its folder.
 
     Beside it: ``labels.safetensors`` with the opened test.labels [M], and ``baselines.safetensors`` with the
-    baselines' log-probabilities, so that every figure can be recomputed from the folder.
+    baselines' log-probabilities, so that every figure can be recomputed from the folder. ``cost`` is what the cheapest
+    configuration has least of; ``smallest_visible`` the difference that each pair would have shown with power 0.8.
     """
 
     schema_version: int = SCHEMA
@@ -84,6 +110,10 @@ class ComparisonRecord(Schema):
     statements: list[Statement] = Field(default_factory=list)
     verdict: str
     budget: str
+    level: float = 0.95
+    margin: float = 0.01
+    cost: Cost = "trained parameters"
+    smallest_visible: float | None = None
     test_openings: int
     notes: list[str] = Field(default_factory=list)
     provenance: Provenance

@@ -1,0 +1,249 @@
+"""From stored answers and opened labels to scores, paired statements and a verdict.
+
+Needs records and arrays alone, no torch: ``compare`` judges with it once, and ``stats`` again from the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from welltuned import stats
+from welltuned.baselines import Baseline
+from welltuned.errors import WelltunedError
+from welltuned.record import Alarm, Cost, Measures, RunRecord, Score, Statement, TableRow, read_arrays
+
+Correct = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Logits = NDArray[np.float32]
+LEVEL = 0.95
+MARGIN = 0.01
+MOST_CLASSES = 20
+"""With more classes the confusion matrix is left out of records; the most confused pairs stay."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """By what is judged.
+
+    Attributes:
+        level: of every interval and family of statements.
+        margin: a difference under it does not matter, as a share of accuracy.
+        cost: what the cheapest configuration has least of.
+    """
+
+    level: float = LEVEL
+    margin: float = MARGIN
+    cost: Cost = "trained parameters"
+
+
+@dataclass
+class Entrant:
+    """One line of the table: a configuration with its finished runs, and what broke the others off."""
+
+    name: str
+    method: str
+    model: str
+    config: dict[str, Any]
+    records: list[RunRecord] = field(default_factory=list)
+    error: WelltunedError | None = None
+    alarms: list[Alarm] = field(default_factory=list)
+
+    @property
+    def failure(self) -> str | None:
+        """What broke it off, in words."""
+        return None if self.error is None else self.error.message
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was judged; its fields stand in the record under the same names."""
+
+    table: list[TableRow]
+    statements: list[Statement]
+    verdict: str
+    winner: str | None
+    smallest_visible: float | None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The logits [S, N, C] of one configuration's seeds on one split."""
+
+    logits: Logits
+    labels: Ints
+
+    @property
+    def correct(self) -> Correct:
+        """[S, N] whether each seed's run has each row right."""
+        right: Correct = self.logits.argmax(axis=2) == self.labels
+        return right
+
+
+def judge(
+    folder: Path, test: Ints, names: Sequence[str], entrants: Sequence[Entrant], baselines: Sequence[Baseline],
+    terms: Terms,
+) -> Judgement:  # fmt: skip
+    """Judge what a comparison left in its folder.
+
+    Args:
+        folder: holds ``runs/NAME/predictions.safetensors`` of every record of the entrants.
+        test: [M] the opened labels.
+        names: of the classes.
+        entrants: at least one that did not fail.
+        baselines: the majority class first.
+    """
+    whole = [one for one in entrants if one.error is None]
+    stored = {one.name: [_predictions(folder, record) for record in one.records] for one in whole}
+    dev = stored[whole[0].name][0]["dev.labels"]
+    answers = {
+        name: {"dev": _stacked(arrays, "dev", dev), "test": _stacked(arrays, "test", test)}
+        for name, arrays in stored.items()
+    }
+    table = [
+        method_row(one, answers[one.name], names, terms) if one.error is None else failed_row(one) for one in entrants
+    ]
+    table += [baseline_row(one, dev, test, names, terms) for one in baselines]
+    contestants = [stats.Candidate(one.name, cost(one, terms.cost), answers[one.name]["test"].correct) for one in whole]
+    majority = baselines[0].test.argmax(axis=1) == test
+    found = stats.verdict(contestants, majority=majority, level=terms.level)
+    seeds = max(len(one.records) for one in whole)
+    return Judgement(
+        table=table,
+        statements=[statement(pair) for pair in found.pairs],
+        verdict=found.sentence + (ONE_SEED if seeds == 1 else ""),
+        winner=found.winner,
+        smallest_visible=found.smallest_detectable if len(whole) > 1 else None,
+    )
+
+
+ONE_SEED = " With one seed this is about these trained models, not yet about the methods."
+
+
+def _predictions(folder: Path, record: RunRecord) -> dict[str, NDArray[Any]]:
+    return read_arrays(folder / "runs" / record.name / "predictions.safetensors")
+
+
+def _stacked(stored: Sequence[dict[str, NDArray[Any]]], split: str, labels: Ints) -> Answers:
+    return Answers(np.stack([arrays[f"{split}.logits"] for arrays in stored]), labels)
+
+
+def cost(entrant: Entrant, kind: Cost) -> float:
+    """What a configuration costs: trained parameters, or seconds where models differ."""
+    return float(entrant.records[0].trained_parameters) if kind == "trained parameters" else seconds(entrant)
+
+
+def seconds(entrant: Entrant) -> float:
+    """Mean over seeds of training, evaluation on dev, and the encoding of train and dev where that is done once."""
+    parts = ("features", "train", "dev")
+    return float(np.mean([sum(record.timings.get(part, 0.0) for part in parts) for record in entrant.records]))
+
+
+def score(correct: Correct, terms: Terms, *, deterministic: bool = False) -> Score:
+    """The accuracy of correctness [S, N] with its interval."""
+    summary = stats.accuracy_summary(correct, terms.level, deterministic=deterministic)
+    return Score(accuracy=summary.mean, low=summary.interval.lower, high=summary.interval.upper, level=terms.level)
+
+
+def measures(answers: Answers, names: Sequence[str]) -> Measures:
+    """F1, MCC, log-loss and calibration: means over seeds; confusions and the reliability curve over all seeds."""
+    each = [stats.scores(logits.astype(np.float64), answers.labels) for logits in answers.logits]
+    pooled = stats.scores(np.concatenate(answers.logits).astype(np.float64), np.tile(answers.labels, len(each)))
+    confusion = np.array(pooled.confusion)
+    wrong = confusion - np.diag(np.diag(confusion))
+    worst = [divmod(int(at), len(names)) for at in np.argsort(-wrong, axis=None, kind="stable")[:10]]
+    return Measures(
+        f1=float(np.mean([one.f1 for one in each])),
+        f1_of=names[1] if len(names) == 2 else "all classes, unweighted",
+        mcc=float(np.mean([one.mcc for one in each])),
+        log_loss=float(np.mean([one.log_loss for one in each])),
+        ece=float(np.mean([one.ece for one in each])),
+        ece_adaptive=float(np.mean([one.ece_adaptive for one in each])),
+        confusion=confusion.tolist() if len(names) <= MOST_CLASSES else None,
+        confused=[(names[true], names[said], int(wrong[true, said])) for true, said in worst if wrong[true, said]],
+        confidence=list(pooled.curve.confidence),
+        accuracy=list(pooled.curve.accuracy),
+        count=list(pooled.curve.count),
+    )
+
+
+def method_row(entrant: Entrant, answers: dict[str, Answers], names: Sequence[str], terms: Terms) -> TableRow:
+    """The line of a configuration whose runs are all finished."""
+    first = entrant.records[0]
+    train = first.spec.train
+    return TableRow(
+        **_described(entrant),
+        kind="method",
+        lr=train.lr,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        trained_parameters=first.trained_parameters,
+        all_parameters=first.all_parameters,
+        memory_bytes=max(record.memory.peak for record in entrant.records),
+        seconds=seconds(entrant),
+        dev=score(answers["dev"].correct, terms),
+        test=score(answers["test"].correct, terms),
+        measures=measures(answers["test"], names),
+        alarms=once([*entrant.alarms, *(alarm for record in entrant.records for alarm in record.alarms)]),
+    )
+
+
+def failed_row(entrant: Entrant) -> TableRow:
+    """The line of a configuration that was broken off."""
+    return TableRow(**_described(entrant), kind="failed", failure=entrant.failure, alarms=once(entrant.alarms))
+
+
+def _described(entrant: Entrant) -> dict[str, Any]:
+    return {
+        "name": entrant.name,
+        "method": entrant.method,
+        "model": entrant.model,
+        "config": entrant.config,
+        "seeds": [record.spec.train.seed for record in entrant.records],
+        "runs": [record.name for record in entrant.records],
+    }
+
+
+def baseline_row(baseline: Baseline, dev: Ints, test: Ints, names: Sequence[str], terms: Terms) -> TableRow:
+    """The line of a baseline, which knows no seeds."""
+    on = {"dev": Answers(baseline.dev[None], dev), "test": Answers(baseline.test[None], test)}
+    return TableRow(
+        name=baseline.name,
+        kind="baseline",
+        trained_parameters=baseline.parameters,
+        seconds=baseline.seconds,
+        dev=score(on["dev"].correct, terms, deterministic=True),
+        test=score(on["test"].correct, terms, deterministic=True),
+        measures=measures(on["test"], names),
+    )
+
+
+def once(alarms: Sequence[Alarm]) -> list[Alarm]:
+    """The first alarm of each kind."""
+    return list({alarm.kind: alarm for alarm in reversed(alarms)}.values())[::-1]
+
+
+def statement(pair: stats.Contrast) -> Statement:
+    """A pair in figures, and in a sentence told from the winner's side."""
+    first = pair.better or pair.a
+    difference, interval = pair.seen_from(first)
+    said = f"{100 * difference:+.1f} points [{100 * interval.lower:+.2f}, {100 * interval.upper:+.2f}]"
+    loser = pair.b if first == pair.a else pair.a
+    return Statement(
+        a=pair.a,
+        b=pair.b,
+        difference=pair.difference,
+        low=pair.interval.lower,
+        high=pair.interval.upper,
+        p=pair.result.p,
+        p_holm=pair.p_adjusted,
+        scope=pair.result.scope,
+        sentence=f"{pair.better} beats {loser}: {said}" if pair.better else f"no difference found: {said}",
+        level=pair.result.level,
+        significant=pair.significant,
+    )
