@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from welltuned import baselines, methods, vault
-from welltuned.baselines import Baseline
+from welltuned import alarms, baselines, methods, vault
+from welltuned.alarms import Rows
 from welltuned.data.dataset import Dataset, Split
 from welltuned.engine import resolve
 from welltuned.errors import DataError, DivergedError, ResourceError, UsageError
-from welltuned.judging import MARGIN, Entrant, Terms, judge
+from welltuned.judging import MARGIN, Baselines, Entrant, Judgement, Terms, judge
 from welltuned.plan import Candidate
-from welltuned.record import ComparisonRecord, read_comparison, write_arrays, write_json
+from welltuned.record import Alarm, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
 from welltuned.run import Workbench, provenance, run
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 
@@ -79,17 +79,18 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
         bench.observer.say("this comparison is finished; its results are read, nothing is trained again")
         return finished
     pairs = [(candidate, model) for model in plan.models for candidate in plan.candidates]
-    standing = [_baseline(baselines.majority(dataset), bench), _baseline(baselines.tfidf(dataset), bench)]
+    leaks = _said(alarms.raised(Rows(dataset)), bench)
+    beside = Baselines([baselines.majority(dataset), baselines.tfidf(dataset)], baselines.one_text_each(dataset))
+    for one in beside.standing:
+        bench.observer.say(f"{one.name}: {one.seconds:.1f} s")
     entries = [_train(plan, candidate, model, folder, bench) for candidate, model in pairs]
     if not any(entry.records for entry in entries if entry.error is None):
         raise next(entry.error for entry in entries if entry.error is not None)
     labels = vault.open_test(dataset, folder, plan.id, "final comparison")
     write_arrays(folder / "labels.safetensors", {"test.labels": labels})
-    write_arrays(
-        folder / "baselines.safetensors",
-        {f"{one.name}.{split}": getattr(one, split) for one in standing for split in ("dev", "test")},
-    )
-    record = _judge(plan, folder, bench, dataset, labels, entries, standing, command)
+    write_arrays(folder / "baselines.safetensors", beside.arrays())
+    judged = judge(folder, labels, dataset.labels, entries, beside, plan.terms)
+    record = _record(plan, folder, bench, dataset, labels, entries, judged, leaks, command)
     write_json(folder / "results.json", record)
     return record
 
@@ -139,22 +140,28 @@ def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Pat
     return entry
 
 
-def _baseline(baseline: Baseline, bench: Workbench) -> Baseline:
-    bench.observer.say(f"{baseline.name}: {baseline.seconds:.1f} s")
-    return baseline
+def _said(found: list[Alarm], bench: Workbench) -> list[Alarm]:
+    for alarm in found:
+        bench.observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
+    return found
 
 
-def _judge(
+def _record(
     plan: Comparison,
     folder: Path,
     bench: Workbench,
     dataset: Dataset,
     labels: NDArray[np.int64],
     entries: list[Entrant],
-    standing: list[Baseline],
+    judged: Judgement,
+    leaks: list[Alarm],
     command: str,
 ) -> ComparisonRecord:
-    judged = judge(folder, labels, dataset.labels, entries, standing, plan.terms)
+    parts = {
+        **vars(judged),
+        "alarms": [*leaks, *judged.alarms],
+        "suspects": [_told(one, dataset.dev) for one in judged.suspects],
+    }
     return ComparisonRecord(
         id=plan.id,
         command=command,
@@ -167,13 +174,19 @@ def _judge(
             "dev": _shares(dataset.dev, dataset.labels),
             "test": _shares(Split((), None, labels, ()), dataset.labels),
         },
-        **vars(judged),
+        **parts,
         **vars(plan.terms),
         budget=_budget(plan),
         test_openings=vault.selections_seen(folder, dataset.hash),
         notes=_notes(dataset, entries),
         provenance=provenance(resolve(plan.compute), dataset, _weights(plan, bench)),
     )
+
+
+def _told(one: Suspect, dev: Split) -> Suspect:
+    """A suspect with its texts and place, for reading."""
+    pair = None if dev.pair is None else dev.pair[one.row]
+    return one.model_copy(update={"origin": dev.origin[one.row], "text": dev.text[one.row], "pair": pair})
 
 
 def _shares(split: Split, names: tuple[str, ...]) -> dict[str, float]:

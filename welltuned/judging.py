@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from welltuned import stats
+from welltuned import alarms, stats
+from welltuned.alarms import Failure, Panel, Standing
+from welltuned.alarms.labels import suspects
 from welltuned.baselines import Baseline
 from welltuned.errors import WelltunedError
-from welltuned.record import Alarm, Cost, Measures, RunRecord, Score, Statement, TableRow, read_arrays
+from welltuned.record import Alarm, Cost, Measures, RunRecord, Score, Statement, Suspect, TableRow, read_arrays
 
 Correct = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -69,6 +71,30 @@ class Judgement:
     verdict: str
     winner: str | None
     smallest_visible: float | None
+    alone: list[TableRow]
+    suspects: list[Suspect]
+    alarms: list[Alarm]
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What stands beside the entrants.
+
+    Attributes:
+        standing: rows of every table: the majority class first, then TF-IDF with logistic regression.
+        alone: what reads one text of two.
+    """
+
+    standing: Sequence[Baseline]
+    alone: Sequence[Baseline] = ()
+
+    def arrays(self) -> dict[str, Logits]:
+        """All log-probabilities by ``NAME.SPLIT``."""
+        return {
+            f"{one.name}.{split}": getattr(one, split)
+            for one in (*self.standing, *self.alone)
+            for split in ("dev", "test")
+        }
 
 
 @dataclass(frozen=True)
@@ -86,9 +112,8 @@ class Answers:
 
 
 def judge(
-    folder: Path, test: Ints, names: Sequence[str], entrants: Sequence[Entrant], baselines: Sequence[Baseline],
-    terms: Terms,
-) -> Judgement:  # fmt: skip
+    folder: Path, test: Ints, names: Sequence[str], entrants: Sequence[Entrant], baselines: Baselines, terms: Terms
+) -> Judgement:
     """Judge what a comparison left in its folder.
 
     Args:
@@ -96,7 +121,6 @@ def judge(
         test: [M] the opened labels.
         names: of the classes.
         entrants: at least one that did not fail.
-        baselines: the majority class first.
     """
     whole = [one for one in entrants if one.error is None]
     stored = {one.name: [_predictions(folder, record) for record in one.records] for one in whole}
@@ -105,12 +129,17 @@ def judge(
         name: {"dev": _stacked(arrays, "dev", dev), "test": _stacked(arrays, "test", test)}
         for name, arrays in stored.items()
     }
-    table = [
-        method_row(one, answers[one.name], names, terms) if one.error is None else failed_row(one) for one in entrants
-    ]
-    table += [baseline_row(one, dev, test, names, terms) for one in baselines]
+    table = []
+    for one in entrants:
+        one.alarms += _alarms(one, answers.get(one.name), baselines)
+        table.append(method_row(one, answers[one.name], names, terms) if one.error is None else failed_row(one))
+    table += [baseline_row(one, dev, test, names, terms) for one in baselines.standing]
+    panel = Panel(
+        {name: split["dev"].logits for name, split in answers.items()}, dev, baselines.standing[0].dev,
+        {one.name: one.dev for one in baselines.alone},
+    )  # fmt: skip
     contestants = [stats.Candidate(one.name, cost(one, terms.cost), answers[one.name]["test"].correct) for one in whole]
-    majority = baselines[0].test.argmax(axis=1) == test
+    majority = baselines.standing[0].test.argmax(axis=1) == test
     found = stats.verdict(contestants, majority=majority, level=terms.level)
     seeds = max(len(one.records) for one in whole)
     return Judgement(
@@ -119,7 +148,19 @@ def judge(
         verdict=found.sentence + (ONE_SEED if seeds == 1 else ""),
         winner=found.winner,
         smallest_visible=found.smallest_detectable if len(whole) > 1 else None,
+        alone=[baseline_row(one, dev, test, names, terms) for one in baselines.alone],
+        suspects=suspects(panel),
+        alarms=alarms.raised(panel),
     )
+
+
+def _alarms(entrant: Entrant, answers: dict[str, Answers] | None, baselines: Baselines) -> list[Alarm]:
+    """Alarms about one entrant among the others; those of its runs come with their records."""
+    if entrant.error is not None:
+        return alarms.raised(Failure(entrant.error))
+    if answers is None or len(baselines.standing) < 2:
+        return []
+    return alarms.raised(Standing(answers["dev"].logits, answers["dev"].labels, baselines.standing[1].dev))
 
 
 ONE_SEED = " With one seed this is about these trained models, not yet about the methods."
@@ -223,9 +264,9 @@ def baseline_row(baseline: Baseline, dev: Ints, test: Ints, names: Sequence[str]
     )
 
 
-def once(alarms: Sequence[Alarm]) -> list[Alarm]:
+def once(found: Sequence[Alarm]) -> list[Alarm]:
     """The first alarm of each kind."""
-    return list({alarm.kind: alarm for alarm in reversed(alarms)}.values())[::-1]
+    return list({alarm.kind: alarm for alarm in reversed(found)}.values())[::-1]
 
 
 def statement(pair: stats.Contrast) -> Statement:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psutil
 import torch
 
 from welltuned import __version__, alarms, artifact, frontier, methods
+from welltuned.alarms import Reading, Removal
 from welltuned.batches import Ints, TokenizedSplit, tokenize
 from welltuned.data import load_dataset
 from welltuned.data.dataset import Dataset
@@ -26,6 +28,7 @@ from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
 from welltuned.record import (
+    Alarm,
     Provenance,
     RunRecord,
     installed_versions,
@@ -38,6 +41,8 @@ from welltuned.spec import DataSpec, ModelSpec, RunSpec
 from welltuned.train import fit, predict
 
 Splits = dict[str, TokenizedSplit]
+CHECKED_ROWS = 256
+"""Dev rows on which a run is checked against itself without what was trained."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         encoder = assembled(spec, method, origin, len(dataset.labels), compute)
     trained, total = _count(encoder, method.ledger(encoder.shape))
     splits = _rows(tokens, spec)
+    read = _read(splits, dataset.labels, bench.observer)
     with out_of_memory_told(f"{spec.method.name} with batches of {spec.train.batch_size}"):
         with clock("memory"):
             memory = measure_step(encoder, longest_batch(splits["train"], spec.train.batch_size), compute)
@@ -146,6 +152,9 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
             clock.seconds |= {"features": encoded.seconds}
         found = fit(encoder, method, splits["train"], splits["dev"], spec.train, compute, bench.observer)
         clock.seconds |= found.seconds
+        with clock("check"):
+            fresh = partial(assembled, spec, method, origin, len(dataset.labels), compute)
+            removed = _removed(encoder, fresh, splits["dev"], spec, compute)
         with clock("test"):
             bench.observer.stage("predicting test", len(splits["test"]))
             test_logits = predict(encoder, splits["test"], spec.train.eval_batch_size, compute, bench.observer.advance)
@@ -169,7 +178,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         memory=memory,
         timings=clock.seconds,
         truncation={name: split.truncation for name, split in splits.items()},
-        alarms=alarms.of_training(found.dev_logits, splits["dev"].known_labels, found.curve),
+        alarms=[*read, *found.alarms, *(alarms.raised(removed) if removed else [])],
         notes=list(dataset.notes),
         provenance=provenance(compute, dataset, origin.weights_hash),
     )
@@ -198,6 +207,44 @@ def assembled(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: i
         method.attach(encoder)
     encoder.frontier = method.frontier(encoder.shape)
     return prepare(encoder, compute)
+
+
+def _read(splits: Splits, names: tuple[str, ...], observer: Observer) -> list[Alarm]:
+    """Alarms about what the model gets to read, said before anything is trained."""
+    readings = [
+        Reading(name, splits[name].known_labels, splits[name].cut, names, splits[name].max_length)
+        for name in ("train", "dev")
+    ]
+    found = [alarm for reading in readings for alarm in alarms.raised(reading)]
+    for alarm in found:
+        observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
+    return found
+
+
+def _removed(
+    encoder: Encoder, fresh: Callable[[], Encoder], dev: TokenizedSplit, spec: RunSpec, compute: Compute
+) -> Removal | None:
+    """The first dev rows as trained, and with everything but the head as training began; None where all is head.
+
+    Args:
+        fresh: makes an encoder as this one was before training.
+    """
+    head = {f"head.{name}" for name, _ in encoder.head.named_parameters()}
+    trained = {name: one for name, one in encoder.named_parameters() if one.requires_grad}
+    if trained.keys() <= head:
+        return None
+    before = fresh()
+    with torch.no_grad():
+        for name, one in before.named_parameters():
+            if name in head and name in trained:
+                one.copy_(trained[name])
+    few = dev.take(np.arange(min(len(dev), CHECKED_ROWS)))
+    rows = spec.train.eval_batch_size
+    return Removal(
+        trained=predict(encoder, few, rows, compute),
+        removed=predict(before, few, rows, compute),
+        tensors=len(trained.keys() - head),
+    )
 
 
 def _save(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ Files of a run folder::
     model/                    the trained model
 """
 
-from welltuned.record.comparison import ComparisonRecord, Cost, Measures, Statement, TableRow
+from welltuned.record.comparison import ComparisonRecord, Cost, Measures, Statement, Suspect, TableRow
 from welltuned.record.files import (
     read_arrays,
     read_comparison,
@@ -39,6 +39,6 @@ from welltuned.record.schema import SCHEMA, Schema
 __all__ = [
     "SCHEMA", "Alarm", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "Cost", "EpochRow",
     "Measures", "Memory", "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "Statement",
-    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
-    "read_comparison", "read_record", "read_run", "write_arrays", "write_bytes", "write_json",
+    "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name",
+    "read_arrays", "read_comparison", "read_record", "read_run", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

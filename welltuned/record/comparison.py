@@ -34,6 +34,21 @@ class Measures(Schema):
     count: list[int]
 
 
+class Suspect(Schema):
+    """A dev row that every run gives the same other class than its label, each with ``confidence`` or more.
+
+    ``row`` counts from 0 within dev, ``label`` and ``said`` are class indices; ``origin`` is the place in the source.
+    """
+
+    row: int
+    label: int
+    said: int
+    confidence: float
+    origin: str = ""
+    text: str = ""
+    pair: str | None = None
+
+
 class TableRow(Schema):
     """One line of a comparison: a configuration (method x model) over its seeds, or a baseline.
 
@@ -95,6 +110,7 @@ class ComparisonRecord(Schema):
     Beside it: ``labels.safetensors`` with the opened test.labels [M], and ``baselines.safetensors`` with the
     baselines' log-probabilities, so that every figure can be recomputed from the folder. ``cost`` is what the cheapest
     configuration has least of; ``smallest_visible`` the difference that each pair would have shown with power 0.8.
+    ``alone`` are baselines that read one text of two; ``alarms`` are those of the data and of all rows together.
     """
 
     schema_version: int = SCHEMA
@@ -114,6 +130,9 @@ class ComparisonRecord(Schema):
     margin: float = 0.01
     cost: Cost = "trained parameters"
     smallest_visible: float | None = None
+    alone: list[TableRow] = Field(default_factory=list)
+    suspects: list[Suspect] = Field(default_factory=list)
+    alarms: list[Alarm] = Field(default_factory=list)
     test_openings: int
     notes: list[str] = Field(default_factory=list)
     provenance: Provenance

@@ -12,7 +12,8 @@ class EpochRow(Schema):
     """One epoch of the curve. Losses are mean cross-entropies in nats; accuracies are shares in [0, 1].
 
     ``train_loss`` and ``train_accuracy`` are running means over the epoch's own training batches (dropout on,
-    weights moving); the dev figures are taken after the epoch in evaluation mode.
+    weights moving); the dev figures are taken after the epoch in evaluation mode. ``lr`` is what the
+    optimizer had in the last step, ``planned_lr`` what the schedule says.
     """
 
     epoch: int
@@ -23,6 +24,7 @@ class EpochRow(Schema):
     lr: float
     seconds: float
     grad_norm: float
+    planned_lr: float | None = None
 
 
 class Memory(Schema):
