@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from welltuned import alarms, baselines, methods, vault
+from welltuned import alarms, baselines, methods, stats, vault
 from welltuned.alarms import Rows
 from welltuned.data.dataset import Dataset, Split
 from welltuned.engine import resolve
@@ -79,6 +80,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
         bench.observer.say("this comparison is finished; its results are read, nothing is trained again")
         return finished
     pairs = [(candidate, model) for model in plan.models for candidate in plan.candidates]
+    planned = _foretold(plan, dataset, bench)
     leaks = _said(alarms.raised(Rows(dataset)), bench)
     beside = Baselines([baselines.majority(dataset), baselines.tfidf(dataset)], baselines.one_text_each(dataset))
     for one in beside.standing:
@@ -90,7 +92,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
     write_arrays(folder / "labels.safetensors", {"test.labels": labels})
     write_arrays(folder / "baselines.safetensors", beside.arrays())
     judged = judge(folder, labels, dataset.labels, entries, beside, plan.terms)
-    record = _record(plan, folder, bench, dataset, labels, entries, judged, leaks, command)
+    record = _record(plan, folder, bench, dataset, labels, entries, judged, planned, leaks, command)
     write_json(folder / "results.json", record)
     return record
 
@@ -140,6 +142,26 @@ def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Pat
     return entry
 
 
+def _foretold(plan: Comparison, dataset: Dataset, bench: Workbench) -> float | None:
+    """Say how small a difference this comparison can see, before anything is trained."""
+    entrants = len(plan.candidates) * len(plan.models)
+    if entrants < 2:
+        return None
+    design = stats.Design(len(dataset.test), len(plan.seeds), comparisons=math.comb(entrants, 2))
+    smallest = design.smallest()
+    seeds = f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}"
+    pairs = f"{design.comparisons} pair{'s' if design.comparisons > 1 else ''}"
+    what = "no difference can be seen reliably"
+    if smallest is not None:
+        what = f"a difference under {100 * smallest:.1f} points is likely to be missed"
+    bench.observer.say(
+        f"{design.n:,} test rows, {seeds}, {pairs}: {what} (power 80%; taken: accuracy {design.base_accuracy:.0%}, "
+        f"methods that disagree on {design.disagreement:.0%} of rows, seeds that vary by {100 * design.seed_sd:g} point"
+        "). Other values: welltuned power"
+    )
+    return smallest
+
+
 def _said(found: list[Alarm], bench: Workbench) -> list[Alarm]:
     for alarm in found:
         bench.observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
@@ -154,9 +176,11 @@ def _record(
     labels: NDArray[np.int64],
     entries: list[Entrant],
     judged: Judgement,
+    planned: float | None,
     leaks: list[Alarm],
     command: str,
 ) -> ComparisonRecord:
+    seen = vault.looks(folder, vault.identity(dataset.test))
     parts = {
         **vars(judged),
         "alarms": [*leaks, *judged.alarms],
@@ -176,8 +200,11 @@ def _record(
         },
         **parts,
         **vars(plan.terms),
+        smallest_planned=planned,
         budget=_budget(plan),
-        test_openings=vault.selections_seen(folder, dataset.hash),
+        test_openings=len(seen),
+        openings=seen,
+        test_hash=vault.identity(dataset.test),
         notes=_notes(dataset, entries),
         provenance=provenance(resolve(plan.compute), dataset, _weights(plan, bench)),
     )

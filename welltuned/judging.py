@@ -18,7 +18,19 @@ from welltuned.alarms import Failure, Panel, Standing
 from welltuned.alarms.labels import suspects
 from welltuned.baselines import Baseline
 from welltuned.errors import WelltunedError
-from welltuned.record import Alarm, Cost, Measures, RunRecord, Score, Statement, Suspect, TableRow, read_arrays
+from welltuned.record import (
+    Alarm,
+    BestAfter,
+    Budget,
+    Cost,
+    Measures,
+    RunRecord,
+    Score,
+    Statement,
+    Suspect,
+    TableRow,
+    read_arrays,
+)
 
 Correct = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -46,7 +58,10 @@ class Terms:
 
 @dataclass
 class Entrant:
-    """One line of the table: a configuration with its finished runs, and what broke the others off."""
+    """One line of the table: a configuration with its finished runs, and what broke the others off.
+
+    ``budget`` is how it was tuned before, where it was.
+    """
 
     name: str
     method: str
@@ -54,6 +69,7 @@ class Entrant:
     config: dict[str, Any]
     records: list[RunRecord] = field(default_factory=list)
     error: WelltunedError | None = None
+    budget: Budget | None = None
     alarms: list[Alarm] = field(default_factory=list)
 
     @property
@@ -144,7 +160,7 @@ def judge(
     seeds = max(len(one.records) for one in whole)
     return Judgement(
         table=table,
-        statements=[statement(pair) for pair in found.pairs],
+        statements=statements(found.pairs, terms),
         verdict=found.sentence + (ONE_SEED if seeds == 1 else ""),
         winner=found.winner,
         smallest_visible=found.smallest_detectable if len(whole) > 1 else None,
@@ -227,6 +243,7 @@ def method_row(entrant: Entrant, answers: dict[str, Answers], names: Sequence[st
         all_parameters=first.all_parameters,
         memory_bytes=max(record.memory.peak for record in entrant.records),
         seconds=seconds(entrant),
+        budget=entrant.budget,
         dev=score(answers["dev"].correct, terms),
         test=score(answers["test"].correct, terms),
         measures=measures(answers["test"], names),
@@ -269,12 +286,31 @@ def once(found: Sequence[Alarm]) -> list[Alarm]:
     return list({alarm.kind: alarm for alarm in reversed(found)}.values())[::-1]
 
 
-def statement(pair: stats.Contrast) -> Statement:
+def budget(dev_scores: Sequence[float], seconds: float) -> Budget:
+    """How much a configuration was tuned, from the dev scores of its trials in any order and the seconds they took.
+
+    Says the expected best dev score after 1, 2, ... trials (Dodge et al. 2019): more tuning shows as what it is.
+    """
+    found = [stats.expected_best(dev_scores, k) for k in range(1, len(dev_scores) + 1)]
+    after = [BestAfter(trials=one.k, value=one.value, low=one.interval.lower, high=one.interval.upper) for one in found]
+    return Budget(trials=len(dev_scores), seconds=seconds, scores=list(dev_scores), best_after=after)
+
+
+def statements(pairs: Sequence[stats.Contrast], terms: Terms) -> list[Statement]:
+    """All pairs in figures and sentences; tests of equivalence are corrected over all pairs, as those of difference."""
+    tests = [stats.equivalence(pair.result, terms.margin, 1 - terms.level) for pair in pairs]
+    adjusted = stats.holm([test.p for test in tests])
+    return [statement(pair, float(p), terms) for pair, p in zip(pairs, adjusted, strict=True)]
+
+
+def statement(pair: stats.Contrast, p_equivalence: float, terms: Terms) -> Statement:
     """A pair in figures, and in a sentence told from the winner's side."""
     first = pair.better or pair.a
     difference, interval = pair.seen_from(first)
     said = f"{100 * difference:+.1f} points [{100 * interval.lower:+.2f}, {100 * interval.upper:+.2f}]"
     loser = pair.b if first == pair.a else pair.a
+    equivalent = p_equivalence <= 1 - terms.level
+    within = f"{'' if equivalent else 'not '}shown to be within {points(terms.margin)} (p = {p_equivalence:.2g})"
     return Statement(
         a=pair.a,
         b=pair.b,
@@ -284,7 +320,70 @@ def statement(pair: stats.Contrast) -> Statement:
         p=pair.result.p,
         p_holm=pair.p_adjusted,
         scope=pair.result.scope,
-        sentence=f"{pair.better} beats {loser}: {said}" if pair.better else f"no difference found: {said}",
-        level=pair.result.level,
+        sentence=f"{pair.better} beats {loser}: {said}" if pair.better else f"no difference found: {said}, {within}",
+        level=terms.level,
         significant=pair.significant,
+        margin=terms.margin,
+        p_equivalence=p_equivalence,
+        equivalent=equivalent,
     )
+
+
+def points(share: float) -> str:
+    """A share of accuracy in words: ``1 point``, ``2.5 points``."""
+    return f"{100 * share:g} point{'' if round(100 * share, 6) == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class RunJudgement:
+    """What is said of a single run; its fields stand in the record under the same names."""
+
+    dev: Score
+    test: Score | None
+    majority_dev: float
+    learned: bool | None
+    measures: Measures | None
+    verdict: str
+
+
+def judge_run(record: RunRecord, arrays: dict[str, NDArray[Any]], labels: Ints | None) -> RunJudgement:
+    """Judge a single run by its predictions; ``labels`` [M] are None where it was to overfit a few rows."""
+    dev = arrays["dev.labels"]
+    majority = float(np.bincount(dev).max() / len(dev)) if len(dev) else 0.0
+    test = None if labels is None else _wilson(arrays["test.logits"].argmax(axis=1) == labels)
+    return RunJudgement(
+        dev=_wilson(arrays["dev.logits"].argmax(axis=1) == dev),
+        test=test,
+        majority_dev=majority,
+        learned=None if record.spec.train.overfit is None else record.dev_accuracy == 1.0,
+        measures=None if labels is None else measures(Answers(arrays["test.logits"][None], labels), record.labels),
+        verdict=_overfitted(record) if test is None else _verdict(record, test, majority),
+    )
+
+
+def _wilson(correct: Correct) -> Score:
+    interval = stats.wilson(int(correct.sum()), len(correct), LEVEL)
+    return Score(accuracy=float(correct.mean()), low=interval.lower, high=interval.upper, level=LEVEL)
+
+
+def _verdict(record: RunRecord, test: Score, majority: float) -> str:
+    against = "above" if record.dev_accuracy > majority else "no better than"
+    return (
+        f"test accuracy {test.accuracy:.1%} [{test.low:.1%}, {test.high:.1%}]; dev {record.dev_accuracy:.1%} at epoch "
+        f"{record.best_epoch} of {len(record.curve)}, {against} the majority class's {majority:.1%}"
+    )
+
+
+def _overfitted(record: RunRecord) -> str:
+    rows = record.rows["dev"]
+    right = round(record.dev_accuracy * rows)
+    if right == rows:
+        first = next(row.epoch for row in record.curve if row.dev_accuracy == 1.0)
+        return f"learned: all {rows} rows are right from epoch {first} on, so training works"
+    falling = record.curve[-1].train_loss < 0.8 * record.curve[0].train_loss
+    cause = (
+        "the loss is still falling: more epochs are likely to do it"
+        if falling
+        else "the loss hardly moves: the learning rate is likely too low, or far too high, for this method"
+    )
+    return f"not learned: {right} of {rows} rows are right after {len(record.curve)} epochs; {cause}"

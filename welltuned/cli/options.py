@@ -43,5 +43,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 MemoryLimit = Annotated[
     str | None, typer.Option(help="Such as 4GiB or 800MB; else the memory that is available now.", metavar="SIZE")
 ]
+Margin = Annotated[
+    float, typer.Option(help="Points of accuracy under which a difference does not matter.", min=0.01, max=50)
+]
 Out = Annotated[Path | None, typer.Option("--out", "--output-dir", help="Folder of results; else below runs/.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]

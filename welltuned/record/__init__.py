@@ -12,7 +12,15 @@ Files of a run folder::
     model/                    the trained model
 """
 
-from welltuned.record.comparison import ComparisonRecord, Cost, Measures, Statement, Suspect, TableRow
+from welltuned.record.comparison import (
+    BestAfter,
+    Budget,
+    ComparisonRecord,
+    Cost,
+    Statement,
+    Suspect,
+    TableRow,
+)
 from welltuned.record.files import (
     read_arrays,
     read_comparison,
@@ -27,7 +35,9 @@ from welltuned.record.memory import CapacityPart, CapacityRecord, CapacityRow, M
 from welltuned.record.run import (
     Alarm,
     EpochRow,
+    Measures,
     Memory,
+    Opening,
     Provenance,
     RunRecord,
     Score,
@@ -37,8 +47,9 @@ from welltuned.record.run import (
 from welltuned.record.schema import SCHEMA, Schema
 
 __all__ = [
-    "SCHEMA", "Alarm", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "Cost", "EpochRow",
-    "Measures", "Memory", "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "Statement",
-    "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name",
-    "read_arrays", "read_comparison", "read_record", "read_run", "write_arrays", "write_bytes", "write_json",
+    "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord",
+    "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening", "Provenance", "RunRecord",
+    "Schema", "Score", "Statement", "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation",
+    "installed_versions", "processor_name", "read_arrays", "read_comparison", "read_record", "read_run",
+    "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

@@ -6,32 +6,28 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from welltuned.record.run import Alarm, Provenance, Score
+from welltuned.record.run import Alarm, Measures, Opening, Provenance, Score
 from welltuned.record.schema import SCHEMA, Schema
 
 Cost = Literal["trained parameters", "seconds"]
 
 
-class Measures(Schema):
-    """What else than accuracy is said of answers to the test rows.
+class BestAfter(Schema):
+    """The expected best dev score after ``trials`` random trials, with its interval."""
 
-    ``f1`` is that of the class ``f1_of``, ``mcc`` Matthews' correlation; ``ece`` is the expected calibration error with
-    15 bins of equal width, ``ece_adaptive`` with bins of equally many rows; all are means over seeds, as is
-    ``log_loss`` in nats. ``confusion[true][said]`` counts rows over all seeds, with few classes; ``confused`` names the
-    most frequent errors as (true, said, rows). ``confidence``, ``accuracy`` and ``count`` are the reliability curve.
-    """
+    trials: int
+    value: float
+    low: float
+    high: float
 
-    f1: float
-    f1_of: str
-    mcc: float
-    log_loss: float
-    ece: float
-    ece_adaptive: float
-    confusion: list[list[int]] | None
-    confused: list[tuple[str, str, int]]
-    confidence: list[float]
-    accuracy: list[float]
-    count: list[int]
+
+class Budget(Schema):
+    """How much a configuration was tuned: its trials, their dev scores, and the seconds they took together."""
+
+    trials: int
+    seconds: float
+    scores: list[float]
+    best_after: list[BestAfter]
 
 
 class Suspect(Schema):
@@ -74,6 +70,7 @@ class TableRow(Schema):
     test: Score | None = None
     measures: Measures | None = None
     failure: str | None = None
+    budget: Budget | None = None
     alarms: list[Alarm] = Field(default_factory=list)
 
     @property
@@ -89,6 +86,8 @@ class Statement(Schema):
 
     ``low`` and ``high`` bound the difference a - b simultaneously over all pairs at ``level``; ``p`` is the pair's
     own p-value and ``p_holm`` the one corrected over all pairs, on which ``significant`` is decided.
+    ``p_equivalence`` is that of two one-sided tests against ``margin``, corrected likewise; ``equivalent`` says whether
+    they show that the difference is within it.
     """
 
     a: str
@@ -102,6 +101,9 @@ class Statement(Schema):
     sentence: str
     level: float = 0.95
     significant: bool = False
+    margin: float | None = None
+    p_equivalence: float | None = None
+    equivalent: bool | None = None
 
 
 class ComparisonRecord(Schema):
@@ -109,7 +111,8 @@ class ComparisonRecord(Schema):
 
     Beside it: ``labels.safetensors`` with the opened test.labels [M], and ``baselines.safetensors`` with the
     baselines' log-probabilities, so that every figure can be recomputed from the folder. ``cost`` is what the cheapest
-    configuration has least of; ``smallest_visible`` the difference that each pair would have shown with power 0.8.
+    configuration has least of; ``smallest_visible`` the difference that each pair would have shown with power 0.8,
+    ``smallest_planned`` what was foretold of it before training.
     ``alone`` are baselines that read one text of two; ``alarms`` are those of the data and of all rows together.
     """
 
@@ -130,9 +133,12 @@ class ComparisonRecord(Schema):
     margin: float = 0.01
     cost: Cost = "trained parameters"
     smallest_visible: float | None = None
+    smallest_planned: float | None = None
     alone: list[TableRow] = Field(default_factory=list)
     suspects: list[Suspect] = Field(default_factory=list)
     alarms: list[Alarm] = Field(default_factory=list)
     test_openings: int
+    openings: list[Opening] = Field(default_factory=list)
+    test_hash: str = ""
     notes: list[str] = Field(default_factory=list)
     provenance: Provenance

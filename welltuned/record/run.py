@@ -70,6 +70,15 @@ class Alarm(Schema):
     mend: str
 
 
+class Opening(Schema):
+    """One look at the test labels: when, for which frozen selection, and why; ``folder`` is "" for the record's own."""
+
+    when: str
+    selection: str
+    purpose: str
+    folder: str = ""
+
+
 class Provenance(Schema):
     """With what it was made. Versions by package name; no user names, no home paths, no environment."""
 
@@ -125,6 +134,28 @@ class Score(Schema):
     level: float = 0.95
 
 
+class Measures(Schema):
+    """What else than accuracy is said of answers to the test rows.
+
+    ``f1`` is that of the class ``f1_of``, ``mcc`` Matthews' correlation; ``ece`` is the expected calibration error with
+    15 bins of equal width, ``ece_adaptive`` with bins of equally many rows; all are means over seeds, as is
+    ``log_loss`` in nats. ``confusion[true][said]`` counts rows over all seeds, with few classes; ``confused`` names the
+    most frequent errors as (true, said, rows). ``confidence``, ``accuracy`` and ``count`` are the reliability curve.
+    """
+
+    f1: float
+    f1_of: str
+    mcc: float
+    log_loss: float
+    ece: float
+    ece_adaptive: float
+    confusion: list[list[int]] | None
+    confused: list[tuple[str, str, int]]
+    confidence: list[float]
+    accuracy: list[float]
+    count: list[int]
+
+
 class TrainingRecord(Schema):
     """What ``train`` found; ``results.json`` of its folder, beside the run's own ``record.json``.
 
@@ -141,4 +172,7 @@ class TrainingRecord(Schema):
     learned: bool | None
     verdict: str
     test_openings: int
+    openings: list[Opening] = Field(default_factory=list)
+    test_hash: str = ""
+    measures: Measures | None = None
     alarms: list[Alarm]

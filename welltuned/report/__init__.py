@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from welltuned import record as records
+from welltuned import vault
 from welltuned.errors import DataError
-from welltuned.record import CapacityRecord, ComparisonRecord, MemoryRecord, RunRecord
+from welltuned.record import CapacityRecord, ComparisonRecord, MemoryRecord, RunRecord, TrainingRecord
 from welltuned.report import batches, canvas, gallery, page
 from welltuned.report.gallery import Picture
+
+_Results = TypeVar("_Results", ComparisonRecord, TrainingRecord)
 
 __all__ = ["draw_batches", "draw_memory", "render"]
 
@@ -62,6 +66,7 @@ def draw_batches(folder: Path, record: CapacityRecord) -> Path:
 
 
 def _render_comparison(folder: Path, record: ComparisonRecord) -> str:
+    record = _with_later_looks(folder, record)
     names = {name for row in record.table for name in row.runs if Path(name).name == name}
     kept = sorted(name for name in names if (folder / "runs" / name / "record.json").is_file())
     runs = {name: records.read_run(folder / "runs" / name) for name in kept}
@@ -69,7 +74,18 @@ def _render_comparison(folder: Path, record: ComparisonRecord) -> str:
 
 
 def _render_run(folder: Path, record: RunRecord) -> str:
-    return page.run_page(record, _draw(folder, gallery.of_run(record, _dev_majority(folder))))
+    results = None
+    if (folder / "results.json").is_file():
+        results = _with_later_looks(folder, records.read_record(folder / "results.json", TrainingRecord))
+    return page.run_page(record, _draw(folder, gallery.of_run(record, _dev_majority(folder))), results)
+
+
+def _with_later_looks(folder: Path, record: _Results) -> _Results:
+    """The record with every opening of its test rows so far, those after it was written too."""
+    seen = vault.looks(folder, record.test_hash) if record.test_hash else []
+    if len(seen) <= record.test_openings:
+        return record
+    return record.model_copy(update={"test_openings": len(seen), "openings": seen})
 
 
 def _draw(folder: Path, pictures: Sequence[Picture]) -> list[tuple[Picture, bytes]]:

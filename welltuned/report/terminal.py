@@ -58,6 +58,11 @@ def _cells(name: str, model: str | None, row: TableRow) -> list[str]:
     ]
 
 
+def alarm_lines(record: ComparisonRecord) -> list[str]:
+    """Every alarm with what it concerns and how to mend it, one a line."""
+    return [_plain(f"alarm: {name}: {one.what}; to mend it: {one.mend}") for name, one in rows.alarms(record, {})]
+
+
 def memory_table(record: MemoryRecord) -> Table:
     """The peak of each phase of a step and what it is made of, in MiB; measured figures stand under predicted ones."""
     first = record.rows[0].predicted

@@ -23,6 +23,7 @@ def command(
         str, typer.Option("--models", "--model", "-m", help="Comma-separated aliases, Hub ids or folders.")
     ] = "minilm",
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates, such as 0,1,2.")] = "0",
+    margin: options.Margin = 1.0,
     out: options.Out = None,
     json: options.Json = False,
 ) -> None:
@@ -34,7 +35,7 @@ def command(
     from welltuned.cli import console, requests
     from welltuned.compare import Comparison, compare
     from welltuned.report import render
-    from welltuned.report.terminal import comparison_table
+    from welltuned.report.terminal import alarm_lines, comparison_table
     from welltuned.run import Workbench
 
     comparison = Comparison(
@@ -43,6 +44,7 @@ def command(
         models=[encoder.spec(name.strip()) for name in models.split(",")],
         seeds=requests.seeds(seeds),
         compute=compute.spec(),
+        margin=margin / 100,
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
@@ -51,4 +53,7 @@ def command(
         report = render(folder)
         for name in (name for row in record.table for name in row.runs):
             render(folder / "runs" / name)
-    console.show(record, json, "", comparison_table(record), "", record.verdict, f"report: {report}")
+    console.show(
+        record, json, "", comparison_table(record), f"budget: {record.budget}", "", *alarm_lines(record),
+        record.verdict, f"report: {report}",
+    )  # fmt: skip

@@ -15,7 +15,7 @@ def command(
     from welltuned.cli import console
     from welltuned.record import read_comparison, read_run
     from welltuned.report import render
-    from welltuned.report.terminal import comparison_table, run_table
+    from welltuned.report.terminal import alarm_lines, comparison_table, run_table
 
     page = render(runs)
     if (runs / "record.json").is_file():
@@ -23,5 +23,7 @@ def command(
     else:
         record = read_comparison(runs)
         console.stdout.print(comparison_table(record))
+        for line in alarm_lines(record):
+            console.stdout.print(line, markup=False, soft_wrap=True)
         console.stdout.print(record.verdict, markup=False, soft_wrap=True)
     console.stdout.print(f"report: {page}", soft_wrap=True)
