@@ -6,20 +6,22 @@ from welltuned.alarms._evidence import Rows
 from welltuned.data.checks import Overlap, overlaps
 from welltuned.record import Alarm
 
-LEAST_PASSAGES = 0.01
-"""Share of the rows of the smaller split that have a passage of the other, from which it matters."""
+LEAST = 0.01
+"""Share of the rows of the later split from which near rows and passages in common matter."""
 
 
 def leaked(rows: Rows) -> list[Alarm]:
-    """Rows of dev or test that stand in train too (any), or whose passage does (1% of the rows or more)."""
+    """Rows that stand in an earlier split too (any), or nearly do, or whose passage does (1% of the rows or more)."""
     sizes = {"train": len(rows.dataset.train), "dev": len(rows.dataset.dev), "test": len(rows.dataset.test)}
-    found = [one for one in overlaps(rows.dataset) if not one.supplied and one.distinct]
-    serious = [
-        one for one in found if one.unit == "row" or one.right_rows >= LEAST_PASSAGES * sizes[one.right]
-    ]  # fmt: skip
+    found = [one for one in overlaps(rows.dataset, supplied=False) if one.distinct]
+    serious = [one for one in found if _same_rows(one) or one.right_rows >= LEAST * sizes[one.right]]
     # The loosest matcher holds what the stricter ones found.
     widest = {(one.left, one.right, one.unit): one for one in serious}
     return [_alarm(one, sizes) for one in widest.values()]
+
+
+def _same_rows(one: Overlap) -> bool:
+    return one.unit == "row" and one.match != "near-duplicate"
 
 
 def _alarm(one: Overlap, sizes: dict[str, int]) -> Alarm:

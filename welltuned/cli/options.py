@@ -19,7 +19,9 @@ MaxLength = Annotated[int, typer.Option("--max-length", "--max-seq-length", help
 Text = Annotated[str | None, typer.Option(help="Column of the first text (question).")]
 TextPair = Annotated[str | None, typer.Option(help="Column of the second text (passage); '' for none.")]
 Label = Annotated[str | None, typer.Option(help="Column of the label.")]
-Split = Annotated[str, typer.Option(help="given: keep supplied splits; grouped: cut anew, no passage in two.")]
+Split = Annotated[
+    str, typer.Option(help="given: keep supplied splits; grouped: cut anew, no passage or near one in two.")
+]
 SplitSeed = Annotated[int, typer.Option(help="Decides every cut.", min=0)]
 MaxTrain = Annotated[int | None, typer.Option("--max-train-samples", help="Keep so many train rows.", min=1)]
 MaxEval = Annotated[int | None, typer.Option("--max-eval-samples", help="Keep so many dev rows.", min=1)]
