@@ -69,7 +69,7 @@ def make_run(method: str = "lora", seed: int = 0, epochs: int = 7) -> RunRecord:
     )  # fmt: skip
     return RunRecord(
         id=spec.id, name=spec.name, spec=spec, labels=["no", "yes"], rows=ROWS,
-        curve=curve, best_epoch=best.epoch, dev_accuracy=best.dev_accuracy,
+        curve=curve, best_epoch=best.epoch, dev_accuracy=best.dev_accuracy, usual_lr=1e-3,
         ledger={"head": 770, method: trained - 770},
         trained_parameters=trained, all_parameters=ALL, memory=memory,
         timings={"tokenize": 3.1, "train": seconds, "evaluate": 9.0},

@@ -87,13 +87,24 @@ def tfidf(dataset: Dataset, fields: Fields = "both", seed: int = 0) -> Baseline:
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(train, _labels(dataset.train))
     return Baseline(
-        name="TF-IDF + logistic regression" + ("" if fields == "both" else f", {fields} only"),
+        name="TF-IDF + logistic regression" + _reading(dataset, fields),
         dev=_log_probabilities(model, dev, len(dataset.labels)),
         test=_log_probabilities(model, test, len(dataset.labels)),
         parameters=int(model.coef_.size + model.intercept_.size),
         seconds=time.perf_counter() - started,
         converged=bool(np.max(model.n_iter_) < model.max_iter),
     )
+
+
+def one_text_each(dataset: Dataset) -> list[Baseline]:
+    """TF-IDF on the first text alone and on the second alone; nothing where rows have one text."""
+    return [] if dataset.train.pair is None else [tfidf(dataset, "text"), tfidf(dataset, "pair")]
+
+
+def _reading(dataset: Dataset, fields: Fields) -> str:
+    """What is read, by the name of its column."""
+    column = {"both": None, "text": dataset.columns.text, "pair": dataset.columns.text_pair or "pair"}[fields]
+    return f", {column} only" if column else ""
 
 
 def _labels(rows: Split) -> Labels:

@@ -7,7 +7,7 @@ trials: :func:`trial` trains and keeps scores and trained tensors, :func:`comple
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from welltuned import __version__, alarms, artifact, frontier, methods
+from welltuned.alarms import Reading, Removal
 from welltuned.batches import Ints, TokenizedSplit
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
@@ -27,7 +28,9 @@ from welltuned.errors import DataError, WelltunedError
 from welltuned.memory import out_of_memory_told
 from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
+from welltuned.progress import Observer
 from welltuned.record import (
+    Alarm,
     Provenance,
     RunRecord,
     installed_versions,
@@ -46,6 +49,8 @@ from welltuned.workbench import Clock, Splits, Workbench
 MODEL = "model/config.json"
 STATE = "state.safetensors"
 """The trained tensors of a trial, until it is completed or beaten."""
+CHECKED_ROWS = 64
+"""Dev rows on which a run is checked against itself without what was trained."""
 
 
 def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
@@ -130,9 +135,11 @@ class _Subject:
         """The pretrained encoder with the method attached, loaded on first use."""
         if self._encoder is None:
             with self.clock("load"):
-                classes = len(self.dataset.labels)
-                self._encoder = assembled(self.spec, self.method, self.origin, classes, self.compute)
+                self._encoder = self._assembled()
         return self._encoder
+
+    def _assembled(self) -> Encoder:
+        return assembled(self.spec, self.method, self.origin, len(self.dataset.labels), self.compute)
 
     def finished(self, folder: Path, *needed: str) -> RunRecord | None:
         """An earlier record of exactly this spec, data and weights, if it and the needed files are there."""
@@ -147,6 +154,7 @@ class _Subject:
         """Train; returns dev's logits [N, C] and labels [N], and the record so far."""
         spec, bench, compute, splits = self.spec, self.bench, self.compute, self.rows()
         bench.require_fit(spec, splits["train"], len(self.dataset.labels), compute)
+        read = _read(splits, self.dataset.labels, bench.observer)
         encoder = self.encoder
         trained, total = _count(encoder, self.method.ledger(encoder.shape))
         learned = {name: splits[name] for name in ("train", "dev")}
@@ -155,6 +163,8 @@ class _Subject:
                 memory = bench.memory(spec, encoder, splits["train"], compute)
             learned, self.clock.seconds["features"] = self._constant(learned)
             found = fit(encoder, self.method, learned["train"], learned["dev"], spec.train, compute, bench.observer)
+            with self.clock("check"):
+                removed = _removed(encoder, self._assembled, learned["dev"], spec, compute)
         self.clock.seconds |= found.seconds
         labels = learned["dev"].known_labels
         record = RunRecord(
@@ -167,13 +177,14 @@ class _Subject:
             curve=found.curve,
             best_epoch=found.best_epoch,
             dev_accuracy=found.curve[found.best_epoch - 1].dev_accuracy,
+            usual_lr=self.method.defaults.lr,
             ledger=self.method.ledger(encoder.shape),
             trained_parameters=trained,
             all_parameters=total,
             memory=memory,
             timings=self.clock.seconds,
             truncation={name: split.truncation for name, split in splits.items()},
-            alarms=alarms.of_training(found.dev_logits, labels, found.curve),
+            alarms=[*read, *found.alarms, *(alarms.raised(removed) if removed else [])],
             notes=list(self.dataset.notes),
             provenance=provenance(compute, self.dataset, self.origin.weights_hash),
         )
@@ -234,6 +245,44 @@ def assembled(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: i
         method.attach(encoder)
     encoder.frontier = method.frontier(encoder.shape)
     return prepare(encoder, compute)
+
+
+def _read(splits: Splits, names: tuple[str, ...], observer: Observer) -> list[Alarm]:
+    """Alarms about what the model gets to read, said before anything is trained."""
+    readings = [
+        Reading(name, splits[name].known_labels, splits[name].cut, names, splits[name].max_length)
+        for name in ("train", "dev")
+    ]
+    found = [alarm for reading in readings for alarm in alarms.raised(reading)]
+    for alarm in found:
+        observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
+    return found
+
+
+def _removed(
+    encoder: Encoder, fresh: Callable[[], Encoder], dev: TokenizedSplit, spec: RunSpec, compute: Compute
+) -> Removal | None:
+    """The first dev rows as trained, and with everything but the head as training began; None where all is head.
+
+    Args:
+        fresh: makes an encoder as this one was before training.
+    """
+    head = {f"head.{name}" for name, _ in encoder.head.named_parameters()}
+    trained = {name: one for name, one in encoder.named_parameters() if one.requires_grad}
+    if trained.keys() <= head:
+        return None
+    before = fresh()
+    with torch.no_grad():
+        for name, one in before.named_parameters():
+            if name in head and name in trained:
+                one.copy_(trained[name])
+    few = dev.take(np.arange(min(len(dev), CHECKED_ROWS)))
+    rows = spec.train.eval_batch_size
+    return Removal(
+        trained=predict(encoder, few, rows, compute),
+        removed=predict(before, few, rows, compute),
+        tensors=len(trained.keys() - head),
+    )
 
 
 def _begin(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:

@@ -20,8 +20,9 @@ from welltuned.errors import DivergedError
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw, gradient, rate
 from welltuned.progress import Observer
-from welltuned.record import EpochRow
+from welltuned.record import Alarm, EpochRow
 from welltuned.spec import TrainSpec
+from welltuned.watch import Watch
 
 Logits = NDArray[np.float32]
 
@@ -36,6 +37,7 @@ class Fit:
         state: the trained tensors of that epoch.
         dev_logits: [N, C] of that epoch.
         seconds: training alone, and evaluation on dev.
+        alarms: what was found wrong with the training.
     """
 
     curve: list[EpochRow]
@@ -43,6 +45,7 @@ class Fit:
     state: Mapping[str, Tensor]
     dev_logits: Logits
     seconds: dict[str, float]
+    alarms: list[Alarm]
 
 
 def fit(
@@ -53,11 +56,13 @@ def fit(
     spec: TrainSpec,
     compute: Compute,
     observer: Observer,
+    watch: Watch | None = None,
 ) -> Fit:
     """Train an encoder that a method is attached to, and leave it in the state of its best epoch.
 
     Args:
         train, dev: labelled splits.
+        watch: looks on; one of its own where none is given.
 
     Raises:
         DivergedError: a loss or gradient is not finite; the weights are those before that step.
@@ -65,8 +70,11 @@ def fit(
     seed_everything(spec.seed)
     optimizer = adamw(encoder, spec, compute)
     per_epoch = math.ceil(len(train) / spec.batch_size)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate(spec, per_epoch * spec.epochs))
+    factor = rate(spec, per_epoch * spec.epochs)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     labels = dev.known_labels
+    watch = watch or Watch(train.known_labels, labels, observer)
+    watch.started(encoder)
     curve: list[EpochRow] = []
     best: tuple[tuple[float, float], int, dict[str, Tensor], Logits] | None = None
     training = evaluating = 0.0
@@ -74,14 +82,16 @@ def fit(
         started = time.perf_counter()
         observer.stage(f"epoch {epoch}/{spec.epochs}", len(train))
         batches = epoch_batches(train, spec.batch_size, spec.seed, epoch)
-        totals = _train_epoch(encoder, train, batches, optimizer, scheduler, spec, compute, observer)
+        totals = _train_epoch(encoder, train, batches, optimizer, scheduler, spec, compute, observer, watch)
         training += time.perf_counter() - started
         middle = time.perf_counter()
         logits = predict(encoder, dev, spec.eval_batch_size, compute)
         evaluating += time.perf_counter() - middle
-        row = _row(epoch, totals, logits, labels, time.perf_counter() - started)
+        planned = spec.lr * factor(epoch * per_epoch - 1)
+        row = _row(epoch, totals, logits, labels, planned, time.perf_counter() - started)
         curve.append(row)
         observer.epoch(row, spec.epochs)
+        watch.epoch(curve, logits)
         score = (row.dev_accuracy, -row.dev_loss)
         if best is None or score > best[0]:
             best = (score, epoch, method.state(encoder), logits)
@@ -90,7 +100,8 @@ def fit(
             break
     assert best is not None
     method.load_state(encoder, best[2])
-    return Fit(curve, best[1], best[2], best[3], {"train": training, "dev": evaluating})
+    alarms = watch.ended(curve, best[3])
+    return Fit(curve, best[1], best[2], best[3], {"train": training, "dev": evaluating}, alarms)
 
 
 @dataclass
@@ -114,6 +125,7 @@ def _train_epoch(
     spec: TrainSpec,
     compute: Compute,
     observer: Observer,
+    watch: Watch,
 ) -> _Totals:
     encoder.train()
     trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
@@ -124,7 +136,8 @@ def _train_epoch(
             logits = encoder(batch)  # [B, C]
         loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
         norm = gradient(loss, trained, spec.max_grad_norm, f"step {totals.steps + 1} of the epoch")
-        lr = float(scheduler.get_last_lr()[0])
+        watch.gradients()
+        lr = float(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
         optimizer.zero_grad(set_to_none=True)
@@ -144,7 +157,7 @@ def _require(labels: Tensor | None) -> Tensor:
     return labels
 
 
-def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, seconds: float) -> EpochRow:
+def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, planned: float, seconds: float) -> EpochRow:
     return EpochRow(
         epoch=epoch,
         train_loss=totals.loss / totals.rows,
@@ -154,6 +167,7 @@ def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, seconds: flo
         lr=totals.lr,
         seconds=seconds,
         grad_norm=totals.norm / totals.steps,
+        planned_lr=planned,
     )
 
 

@@ -1,7 +1,7 @@
 """The vault: test labels are opened only here, and every opening leaves a line.
 
-Each line of ``vault.jsonl`` says when, for which data, for which frozen selection, and why. Looking at one test
-set for a second selection is counted, and every later report of the same folder says so.
+Each line of ``vault.jsonl`` says when, for which data, for which frozen selection, and why. Looking at one test set for
+a second selection is counted, in this folder and in those beside it, and every later report says so.
 """
 
 from __future__ import annotations
@@ -10,11 +10,20 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from welltuned.data.dataset import Dataset, Labels
+from welltuned.data.dataset import Dataset, Labels, Split
+from welltuned.data.splits import digest
 from welltuned.errors import ResourceError
+from welltuned.record import Opening
 
 LEDGER = "vault.jsonl"
+
+
+def identity(rows: Split) -> str:
+    """SHA-256, in hexadecimal digits, over the texts of test rows, whatever the other splits are."""
+    texts = [text for i in range(len(rows)) for text in (rows.text[i], rows.pair[i] if rows.pair is not None else "")]
+    return digest(*texts).hex()
 
 
 def open_test(dataset: Dataset, folder: Path, selection: str, purpose: str) -> Labels:
@@ -29,6 +38,7 @@ def open_test(dataset: Dataset, folder: Path, selection: str, purpose: str) -> L
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": dataset.name,
         "data_hash": dataset.hash,
+        "test_hash": identity(dataset.test),
         "selection": selection,
         "purpose": purpose,
     }
@@ -47,19 +57,38 @@ def open_test(dataset: Dataset, folder: Path, selection: str, purpose: str) -> L
     return dataset.unseal()
 
 
-def selections_seen(folder: Path, data_hash: str) -> int:
-    """For how many different frozen selections this test set has been opened in this folder; torn lines count."""
-    try:
-        lines = (folder / LEDGER).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return 0
-    return len({selection for line in lines if (selection := _selection(line, data_hash)) is not None})
+def looks(folder: Path, test_hash: str) -> list[Opening]:
+    """The first opening of these test rows for each different selection, in this folder and in those beside it.
+
+    A torn line of this folder's own ledger counts as an opening of its own.
+    """
+    ledgers = [folder / LEDGER, *sorted(folder.absolute().parent.glob(f"*/{LEDGER}"))]
+    found: dict[str, Opening] = {}
+    for ledger in ledgers:
+        own = ledger.parent.absolute() == folder.absolute()
+        for line in _lines(ledger):
+            opening = _opening(line, test_hash, "" if own else ledger.parent.name)
+            if opening is not None and (own or opening.purpose != TORN):
+                found.setdefault(opening.selection, opening)
+    return sorted(found.values(), key=lambda one: one.when)
 
 
-def _selection(line: str, data_hash: str) -> str | None:
-    """The selection that a line of the ledger is about; the line itself where it is torn."""
+TORN = "the line is damaged"
+
+
+def _lines(ledger: Path) -> list[str]:
     try:
-        entry = json.loads(line)
-    except ValueError:
-        return line
-    return entry["selection"] if entry["data_hash"] == data_hash else None
+        return ledger.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def _opening(line: str, test_hash: str, folder: str) -> Opening | None:
+    """What a line of a ledger says of these rows; None where it is about others."""
+    try:
+        entry: dict[str, Any] = json.loads(line)
+        if entry["test_hash"] != test_hash:
+            return None
+        return Opening(when=entry["when"], selection=entry["selection"], purpose=entry["purpose"], folder=folder)
+    except (ValueError, KeyError, TypeError):
+        return Opening(when="", selection=line, purpose=TORN, folder=folder)

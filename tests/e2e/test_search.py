@@ -38,7 +38,7 @@ def test_without_a_space_the_methods_own_is_searched(
     record = json.loads(done.out)
     assert record["sampler"] == "random"
     assert set(record["space"]) == {"lr", "epochs"}
-    assert [one["k"] for one in record["best_of"]] == [1, 2, 3]
+    assert [one["trials"] for one in record["best_after"]] == [1, 2, 3]
 
 
 def test_wrong_spaces_are_usage_errors(welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:

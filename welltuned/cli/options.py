@@ -25,7 +25,9 @@ MaxLength = Annotated[int, typer.Option("--max-length", "--max-seq-length", help
 Text = Annotated[str | None, typer.Option(help="Column of the first text (question).")]
 TextPair = Annotated[str | None, typer.Option(help="Column of the second text (passage); '' for none.")]
 Label = Annotated[str | None, typer.Option(help="Column of the label.")]
-Split = Annotated[str, typer.Option(help="given: keep supplied splits; grouped: cut anew, no passage in two.")]
+Split = Annotated[
+    str, typer.Option(help="given: keep supplied splits; grouped: cut anew, no passage or near one in two.")
+]
 SplitSeed = Annotated[int, typer.Option(help="Decides every cut.", min=0)]
 MaxTrain = Annotated[int | None, typer.Option("--max-train-samples", help="Keep so many train rows.", min=1)]
 MaxEval = Annotated[int | None, typer.Option("--max-eval-samples", help="Keep so many dev rows.", min=1)]
@@ -48,6 +50,9 @@ Engine = Annotated[str, typer.Option(help="fast, or plain Transformers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 MemoryLimit = Annotated[
     str | None, typer.Option(help="Such as 4GiB or 800MB; else the memory that is available now.", metavar="SIZE")
+]
+Margin = Annotated[
+    float, typer.Option(help="Points of accuracy under which a difference does not matter.", min=0.01, max=50)
 ]
 Out = Annotated[Path | None, typer.Option("--out", "--output-dir", help="Folder of results; else below runs/.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice, product
 from typing import Literal
 
 import numpy as np
 
 from welltuned.data.dataset import Dataset, Split
+from welltuned.data.near import clusters
 from welltuned.data.splits import normalise
 
 Unit = Literal["row", "passage"]
@@ -31,7 +32,12 @@ def normalised(texts: Sequence[str]) -> Sequence[Hashable]:
     return [normalise(text) for text in texts]
 
 
-MATCHERS: Mapping[str, Matcher] = {"exact": exact, "normalised": normalised}
+def near(texts: Sequence[str]) -> Sequence[Hashable]:
+    """Texts are the same where they share four fifths of their word triples, or a chain of such texts joins them."""
+    return clusters(texts)
+
+
+MATCHERS: Mapping[str, Matcher] = {"exact": exact, "normalised": normalised, "near-duplicate": near}
 
 
 @dataclass(frozen=True)
@@ -69,40 +75,60 @@ class Overlap:
     examples: tuple[Example, ...] = ()
 
 
-def overlaps(dataset: Dataset, matchers: Mapping[str, Matcher] = MATCHERS) -> list[Overlap]:
-    """Overlap between every two splits, after cutting and as supplied, for rows and passages.
+def overlaps(dataset: Dataset, matchers: Mapping[str, Matcher] = MATCHERS, *, supplied: bool = True) -> list[Overlap]:
+    """Overlap between every two splits, after cutting and (unless that is left out) as supplied, for rows and passages.
 
     Pairs without anything in common are listed too, with zeros. Where rows have one text only, rows and
     passages are the same and listed once, as rows.
     """
     after = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
-    return [
-        *_overlaps(after, matchers, supplied=False),
-        *_overlaps(dataset.supplied, matchers, supplied=True),
-    ]
+    versions = [(after, False), (dataset.supplied, True)] if supplied else [(after, False)]
+    return list(_overlaps(versions, matchers))
 
 
-def _overlaps(splits: Mapping[str, Split], matchers: Mapping[str, Matcher], *, supplied: bool) -> Iterator[Overlap]:
-    for (left, a), (right, b) in combinations(splits.items(), 2):
-        units: tuple[Unit, ...] = ("row",) if a.pair is None else ("row", "passage")
-        for unit in units:
-            for name, matcher in matchers.items():
-                yield _overlap((left, a), (right, b), unit, (name, matcher), supplied)
+def _overlaps(
+    versions: Sequence[tuple[Mapping[str, Split], bool]], matchers: Mapping[str, Matcher]
+) -> Iterator[Overlap]:
+    """Overlaps within each version of the splits (and whether it is that supplied); a matcher sees all texts once."""
+    parts = [rows for splits, _ in versions for rows in splits.values()]
+    units: tuple[Unit, ...] = ("row",) if parts[0].pair is None else ("row", "passage")
+    matched = {name: _by_unit(parts, units, matcher) for name, matcher in matchers.items()}
+    place = 0
+    for splits, supplied in versions:
+        places = {name: place + at for at, name in enumerate(splits)}
+        place += len(splits)
+        for left, right in combinations(splits, 2):
+            for unit, name in product(units, matchers):
+                keys = matched[name][unit]
+                pair = [(which, splits[which], keys[places[which]]) for which in (left, right)]
+                yield _overlap(pair[0], pair[1], unit, name, supplied)
 
 
-def _overlap(
-    left: tuple[str, Split], right: tuple[str, Split], unit: Unit, matcher: tuple[str, Matcher], supplied: bool
-) -> Overlap:
-    a, b = left[1], right[1]
-    keys = _keys([a, b], unit, matcher[1])
-    here, there = keys[: len(a)], keys[len(a) :]
+def _by_unit(parts: Sequence[Split], units: Sequence[Unit], matcher: Matcher) -> dict[Unit, list[list[Hashable]]]:
+    """The keys of the rows of each part, for rows and for passages."""
+    texts = list(matcher([text for rows in parts for text in rows.text]))
+    if parts[0].pair is None:
+        flat: dict[Unit, list[Hashable]] = {"row": texts}
+    else:
+        passages = list(matcher([pair for rows in parts for pair in rows.pair or ()]))
+        flat = {"row": list(zip(texts, passages, strict=True)), "passage": passages}
+    cuts = [iter(flat[unit]) for unit in units]
+    return {unit: [list(islice(keys, len(rows))) for rows in parts] for unit, keys in zip(units, cuts, strict=True)}
+
+
+_Keyed = tuple[str, Split, list[Hashable]]
+
+
+def _overlap(left: _Keyed, right: _Keyed, unit: Unit, match: str, supplied: bool) -> Overlap:
+    _, a, here = left
+    _, b, there = right
     common = set(here) & set(there)
     shown = [key for key in dict.fromkeys(here) if key in common][:3]
     return Overlap(
         left=left[0],
         right=right[0],
         unit=unit,
-        match=matcher[0],
+        match=match,
         supplied=supplied,
         distinct=len(common),
         left_rows=sum(key in common for key in here),
@@ -133,7 +159,7 @@ def shorten(text: str, width: int = 80) -> str:
 def supplied_notes(supplied: Mapping[str, Split]) -> list[str]:
     """A sentence for every two supplied splits that share passages, character by character."""
     notes = []
-    for found in _overlaps(supplied, {"exact": exact}, supplied=True):
+    for found in _overlaps([(supplied, True)], {"exact": exact}):
         if found.distinct and (found.unit == "passage" or supplied[found.left].pair is None):
             what = "passages stand" if found.unit == "passage" else "texts stand"
             notes.append(
@@ -231,11 +257,13 @@ class Finding:
         level: "warning" where results may mislead, "info" otherwise.
         what: one sentence.
         where: a first place.
+        examples: some of them, each with its places.
     """
 
     level: Literal["warning", "info"]
     what: str
     where: str | None = None
+    examples: tuple[str, ...] = ()
 
 
 def findings(dataset: Dataset) -> list[Finding]:
@@ -260,7 +288,9 @@ def _overlap_findings(dataset: Dataset) -> Iterator[Finding]:
                 f"{found.distinct:,} {found.unit}s ({found.match}) stand both in {found.left} and in "
                 f"{found.right} {state}: {found.left_rows:,} and {found.right_rows:,} rows"
             )
-            yield Finding("info" if found.supplied else "warning", what, found.examples[0].right)
+            level: Literal["warning", "info"] = "info" if found.supplied else "warning"
+            shown = tuple(f"{one.text!r} ({one.left} and {one.right})" for one in found.examples)
+            yield Finding(level, what, found.examples[0].right, shown)
 
 
 def _repetition_findings(dataset: Dataset) -> Iterator[Finding]:

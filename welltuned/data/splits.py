@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from welltuned.data.dataset import Labels, Split
+from welltuned.data.near import clusters
 from welltuned.errors import DataError
 
 Rows = NDArray[np.int64]
@@ -57,13 +58,21 @@ def cut(rows: Split, share: float, seed: int, purpose: str) -> tuple[Split, Spli
     Raises:
         DataError: fewer than ten rows, or too few groups.
     """
+    part = _part(rows, [normalise(rows.group(i)) for i in range(len(rows))], share, seed, purpose)
+    return rows.take(np.flatnonzero(part)), rows.take(np.flatnonzero(~part))
+
+
+def _part(rows: Split, keys: Sequence[str], share: float, seed: int, purpose: str) -> NDArray[np.bool_]:
+    """[N] which rows are cut off; rows of equal keys stay together. As :func:`cut` otherwise."""
     if len(rows) < FEWEST:
         raise DataError(
             f"{len(rows)} rows are too few to cut a {purpose} split from",
             where=rows.origin[0] if len(rows) else None,
             mend=f"supply at least {FEWEST} rows, or the splits as files train, dev and test in one folder",
         )
-    groups = _groups(rows)
+    groups: dict[str, list[int]] = {}
+    for i, key in enumerate(keys):
+        groups.setdefault(key, []).append(i)
     target = max(1, round(share * len(rows)))
     taken: list[int] = []
     for key in sorted(groups, key=lambda key: digest(str(seed), purpose, key)):
@@ -78,21 +87,31 @@ def cut(rows: Split, share: float, seed: int, purpose: str) -> tuple[Split, Spli
         )
     part = np.zeros(len(rows), dtype=bool)
     part[taken] = True
-    return rows.take(np.flatnonzero(part)), rows.take(np.flatnonzero(~part))
+    return part
 
 
-def _groups(rows: Split) -> dict[str, list[int]]:
-    groups: dict[str, list[int]] = {}
-    for i in range(len(rows)):
-        groups.setdefault(normalise(rows.group(i)), []).append(i)
-    return groups
+def three_way(rows: Split, seed: int, keys: Sequence[str] | None = None) -> dict[str, Split]:
+    """One table cut into 70% train, 10% dev and 20% test; rows of equal keys (else passages) stay together."""
+    keys = keys or [normalise(rows.group(i)) for i in range(len(rows))]
+    test = _part(rows, keys, TEST, seed, "test")
+    left = np.flatnonzero(~test)
+    rest = rows.take(left)
+    dev = _part(rest, [keys[int(i)] for i in left], DEV / (1 - TEST), seed, "dev")
+    return {
+        "train": rest.take(np.flatnonzero(~dev)),
+        "dev": rest.take(np.flatnonzero(dev)),
+        "test": rows.take(np.flatnonzero(test)),
+    }
 
 
-def three_way(rows: Split, seed: int) -> dict[str, Split]:
-    """One table cut into 70% train, 10% dev and 20% test."""
-    test, rest = cut(rows, TEST, seed, "test")
-    dev, train = cut(rest, DEV / (1 - TEST), seed, "dev")
-    return {"train": train, "dev": dev, "test": test}
+def near_groups(rows: Split) -> list[str]:
+    """[N] a key for each row, equal where passages are nearly the same: the least text of the cluster."""
+    texts = [normalise(rows.group(i)) for i in range(len(rows))]
+    least: dict[int, str] = {}
+    first = clusters(texts)
+    for at, text in zip(first, texts, strict=True):
+        least[at] = min(least.get(at, text), text)
+    return [least[at] for at in first]
 
 
 def complete(supplied: Mapping[str, Split], seed: int, test_share: float) -> tuple[dict[str, Split], list[str]]:
@@ -130,14 +149,21 @@ def sizes(splits: Mapping[str, Split]) -> str:
 
 
 def pool(supplied: Mapping[str, Split], seed: int) -> tuple[dict[str, Split], list[str]]:
-    """All rows together, each different row once, cut anew into 70% train, 10% dev and 20% test."""
+    """All rows together, each different row once, cut anew into 70% train, 10% dev and 20% test.
+
+    Rows whose passages are the same, or nearly so, stay together.
+    """
     rows = _concatenated(list(supplied.values()))
     first: dict[bytes, int] = {}
     for i in range(len(rows)):
         first.setdefault(_row_digest(rows, i), i)
     kept = rows.take(np.fromiter(first.values(), np.int64, len(first)))
-    splits = three_way(kept, seed)
+    keys = near_groups(kept)
+    splits = three_way(kept, seed, keys)
     notes = [f"all {len(rows):,} rows ({sizes(supplied)}) are pooled and cut anew by passage: {sizes(splits)}"]
+    passages = {normalise(kept.group(i)) for i in range(len(kept))}
+    if joined := len(passages) - len(set(keys)):
+        notes.append(f"{joined:,} passages are nearly the same as another and stay in one split with it")
     if dropped := len(rows) - len(kept):
         notes.append(f"{dropped:,} rows that repeat another row exactly are dropped before the cut")
     return splits, notes

@@ -12,7 +12,15 @@ Files of a run folder::
     model/                    the trained model
 """
 
-from welltuned.record.comparison import ComparisonRecord, Statement, TableRow
+from welltuned.record.comparison import (
+    BestAfter,
+    Budget,
+    ComparisonRecord,
+    Cost,
+    Statement,
+    Suspect,
+    TableRow,
+)
 from welltuned.record.files import (
     read_arrays,
     read_comparison,
@@ -30,7 +38,9 @@ from welltuned.record.memory import CapacityPart, CapacityRecord, CapacityRow, M
 from welltuned.record.run import (
     Alarm,
     EpochRow,
+    Measures,
     Memory,
+    Opening,
     Provenance,
     RunRecord,
     Score,
@@ -38,12 +48,13 @@ from welltuned.record.run import (
     Truncation,
 )
 from welltuned.record.schema import SCHEMA, Schema
-from welltuned.record.search import BestOf, SearchRecord, SearchTrial
+from welltuned.record.search import SearchRecord, SearchTrial
 
 __all__ = [
-    "SCHEMA", "Alarm", "BestOf", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord", "EpochRow",
-    "Memory", "MemoryRecord", "MemoryRow", "Provenance", "RunRecord", "Schema", "Score", "SearchRecord",
-    "SearchTrial", "Statement", "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions",
-    "processor_name", "read_arrays", "read_comparison", "read_record", "read_run", "require_writable",
-    "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
+    "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
+    "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
+    "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
+    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
+    "read_comparison", "read_record", "read_run", "require_writable", "results_kind", "whole_folder",
+    "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

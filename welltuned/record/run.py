@@ -14,7 +14,8 @@ class EpochRow(Schema):
     """One epoch of the curve. Losses are mean cross-entropies in nats; accuracies are shares in [0, 1].
 
     ``train_loss`` and ``train_accuracy`` are running means over the epoch's own training batches (dropout on,
-    weights moving); the dev figures are taken after the epoch in evaluation mode.
+    weights moving); the dev figures are taken after the epoch in evaluation mode. ``lr`` is what the
+    optimizer had in the last step, ``planned_lr`` what the schedule says.
     """
 
     epoch: int
@@ -25,6 +26,7 @@ class EpochRow(Schema):
     lr: float
     seconds: float
     grad_norm: float
+    planned_lr: float | None = None
 
 
 class Memory(Schema):
@@ -70,6 +72,15 @@ class Alarm(Schema):
     mend: str
 
 
+class Opening(Schema):
+    """One look at the test labels: when, for which frozen selection, and why; ``folder`` is "" for the record's own."""
+
+    when: str
+    selection: str
+    purpose: str
+    folder: str = ""
+
+
 class Provenance(Schema):
     """With what it was made. Versions by package name; no user names, no home paths, no environment."""
 
@@ -88,7 +99,7 @@ class Provenance(Schema):
 
 
 class RunRecord(Schema):
-    """The record of one training run."""
+    """The record of one training run; ``usual_lr`` is the learning rate that its method starts from."""
 
     schema_version: int = SCHEMA
     id: str
@@ -100,6 +111,7 @@ class RunRecord(Schema):
     curve: list[EpochRow]
     best_epoch: int
     dev_accuracy: float
+    usual_lr: float
     ledger: dict[str, int]
     trained_parameters: int
     all_parameters: int
@@ -132,6 +144,28 @@ class Score(Schema):
     level: float = 0.95
 
 
+class Measures(Schema):
+    """What else than accuracy is said of answers to the test rows.
+
+    ``f1`` is that of the class ``f1_of``, ``mcc`` Matthews' correlation; ``ece`` is the expected calibration error with
+    15 bins of equal width, ``ece_adaptive`` with bins of equally many rows; all are means over seeds, as is
+    ``log_loss`` in nats. ``confusion[true][said]`` counts rows over all seeds, with few classes; ``confused`` names the
+    most frequent errors as (true, said, rows). ``confidence``, ``accuracy`` and ``count`` are the reliability curve.
+    """
+
+    f1: float
+    f1_of: str
+    mcc: float
+    log_loss: float
+    ece: float
+    ece_adaptive: float
+    confusion: list[list[int]] | None
+    confused: list[tuple[str, str, int]]
+    confidence: list[float]
+    accuracy: list[float]
+    count: list[int]
+
+
 class TrainingRecord(Schema):
     """What ``train`` found; ``results.json`` of its folder, beside the run's own ``record.json``.
 
@@ -149,4 +183,7 @@ class TrainingRecord(Schema):
     learned: bool | None
     verdict: str
     test_openings: int
+    openings: list[Opening] = Field(default_factory=list)
+    test_hash: str = ""
+    measures: Measures | None = None
     alarms: list[Alarm]

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from welltuned.record.run import Alarm, Provenance, Score
+from welltuned.record.comparison import BestAfter
+from welltuned.record.run import Alarm, Opening, Provenance, Score
 from welltuned.record.schema import SCHEMA, Schema
 
 
@@ -36,15 +37,6 @@ class SearchTrial(Schema):
     alarms: list[Alarm] = Field(default_factory=list)
 
 
-class BestOf(Schema):
-    """Expected best dev accuracy of k trials, with its interval."""
-
-    k: int
-    value: float
-    low: float
-    high: float
-
-
 class SearchRecord(Schema):
     """What ``search`` found; ``results.json`` of its folder.
 
@@ -56,7 +48,7 @@ class SearchRecord(Schema):
         test: of the chosen trial, opened once, after the choice.
         near: numbers of other trials within one standard error of the chosen one's dev accuracy.
         advice: where the space may have been too small.
-        best_of: expected best dev accuracy of k trials (Dodge et al. 2019), where trials were drawn at random.
+        best_after: expected best dev accuracy of k trials (Dodge et al. 2019), where trials were drawn at random.
     """
 
     kind: Literal["search"] = "search"
@@ -77,10 +69,12 @@ class SearchRecord(Schema):
     test: Score
     majority: dict[str, float]
     near: list[int] = Field(default_factory=list)
-    best_of: list[BestOf] = Field(default_factory=list)
+    best_after: list[BestAfter] = Field(default_factory=list)
     verdict: str
     budget: str
     test_openings: int
+    openings: list[Opening] = Field(default_factory=list)
+    test_hash: str = ""
     alarms: list[Alarm] = Field(default_factory=list)
     advice: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

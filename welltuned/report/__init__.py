@@ -9,18 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
 
 from welltuned import record as records
+from welltuned import vault
 from welltuned.errors import DataError
-from welltuned.record import CapacityRecord, ComparisonRecord, MemoryRecord, RunRecord, SearchRecord
+from welltuned.record import (
+    CapacityRecord,
+    ComparisonRecord,
+    MemoryRecord,
+    RunRecord,
+    SearchRecord,
+    TrainingRecord,
+)
 from welltuned.report import canvas, gallery, page, search_page
 from welltuned.report.gallery import Picture
 
 __all__ = ["read", "render"]
+
+_Results = TypeVar("_Results", ComparisonRecord, SearchRecord, TrainingRecord)
 
 
 def read(folder: Path) -> BaseModel:
@@ -74,6 +84,7 @@ def _page(folder: Path, content: str) -> Path:
 
 
 def _render_search(folder: Path, record: SearchRecord) -> Path:
+    record = _with_later_looks(folder, record)
     return _page(folder, search_page.search_page(record, _draw(folder, [search_page.picture(record)])))
 
 
@@ -84,6 +95,7 @@ def _render_figure(folder: Path, record: MemoryRecord | CapacityRecord) -> Path:
 
 
 def _render_comparison(folder: Path, record: ComparisonRecord) -> Path:
+    record = _with_later_looks(folder, record)
     names = {name for row in record.table for name in row.runs if Path(name).name == name}
     kept = sorted(name for name in names if (folder / "runs" / name / "record.json").is_file())
     runs = {name: records.read_run(folder / "runs" / name) for name in kept}
@@ -91,7 +103,19 @@ def _render_comparison(folder: Path, record: ComparisonRecord) -> Path:
 
 
 def _render_run(folder: Path, record: RunRecord) -> Path:
-    return _page(folder, page.run_page(record, _draw(folder, gallery.of_run(record, _dev_majority(folder)))))
+    results = None
+    if records.results_kind(folder) == "training":
+        results = _with_later_looks(folder, records.read_record(folder / "results.json", TrainingRecord))
+    pictures = _draw(folder, gallery.of_run(record, _dev_majority(folder)))
+    return _page(folder, page.run_page(record, pictures, results))
+
+
+def _with_later_looks(folder: Path, record: _Results) -> _Results:
+    """The record with every opening of its test rows so far, those after it was written too."""
+    seen = vault.looks(folder, record.test_hash) if record.test_hash else []
+    if len(seen) <= record.test_openings:
+        return record
+    return record.model_copy(update={"test_openings": len(seen), "openings": seen})
 
 
 def _draw(folder: Path, pictures: Sequence[Picture]) -> list[tuple[Picture, bytes]]:

@@ -29,6 +29,7 @@ def of_comparison(record: ComparisonRecord, runs: rows.Runs) -> list[Picture]:
         (scored, lambda: _bars(record)),
         (bool(record.statements), lambda: _differences(record)),
         (scored, lambda: _costs(record)),
+        (any(row.measures for row in methods), lambda: _reliability(record)),
         (bool(rows.with_curves(record, runs)), lambda: _curves(record, runs)),
         (bool(rows.memories(record, runs)), lambda: _memory(rows.memories(record, runs))),
     )
@@ -98,6 +99,19 @@ def _costs(record: ComparisonRecord) -> Picture:
         "worth having lie at the upper left."
     )
     return Picture("cost", caption, f"Accuracy against three costs. {told}.", lambda: figures.accuracy_by_cost(record))
+
+
+def _reliability(record: ComparisonRecord) -> Picture:
+    told = "; ".join(
+        f"{row.name}: expected calibration error {100 * row.measures.ece:.1f} points"
+        for row in rows.of_kind(record, "method")
+        if row.measures
+    )
+    caption = (
+        "How often answers of like confidence are right. Below the diagonal a model is surer than it should be; "
+        "larger points hold more rows."
+    )
+    return Picture("reliability", caption, f"Reliability curves. {told}.", lambda: figures.reliability(record))
 
 
 def _curves(record: ComparisonRecord, runs: rows.Runs) -> Picture:

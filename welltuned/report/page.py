@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib import resources
 from string import Template
 
-from welltuned.record import ComparisonRecord, RunRecord, Score, TableRow
-from welltuned.report import format, markup, rows, sections
+from welltuned.record import ComparisonRecord, RunRecord, Score, TableRow, TrainingRecord
+from welltuned.report import format, markup, rows, scores, sections
 from welltuned.report.gallery import Picture
 from welltuned.report.markup import Column, Group, Markup, element
 from welltuned.report.sections import Section
@@ -36,6 +36,7 @@ def comparison_page(record: ComparisonRecord, runs: rows.Runs, shown: Shown) -> 
         *sections.alarms(rows.alarms(record, runs)),
         Section("results", "Results", _results(record)),
         *_differences(record),
+        *scores.sections(record),
         *sections.pictures(shown, READING),
         Section("data", "Data", _data(record)),
         Section("how", "How it was run", _how(record)),
@@ -45,11 +46,11 @@ def comparison_page(record: ComparisonRecord, runs: rows.Runs, shown: Shown) -> 
     return whole("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
 
 
-def run_page(record: RunRecord, shown: Shown) -> str:
-    """The page of a single run, its figures already drawn."""
+def run_page(record: RunRecord, shown: Shown, results: TrainingRecord | None = None) -> str:
+    """The page of a single run, its figures already drawn; with its results where it stands alone."""
     parts = [
-        *sections.alarms([(record.name, alarm) for alarm in record.alarms]),
-        Section("results", "Results", _run_results(record)),
+        *sections.alarms([(record.name, alarm) for alarm in (results or record).alarms]),
+        Section("results", "Results", markup.join([_run_results(record), _run_test(results)])),
         *sections.pictures(shown, READING_RUN),
         Section("data", "Data", _run_data(record)),
         Section("how", "How it was run", _run_how(record)),
@@ -143,19 +144,7 @@ def openings(record: ComparisonRecord) -> str:
     """What a reader must know about the test labels and the intervals."""
     level = format.level(next((s for row in record.table for s in (row.test, row.dev) if s), None))
     told = f"Under each accuracy stands its {level} interval. Seconds are the mean training time of one seed. "
-    return told + looks(record.test_openings)
-
-
-def looks(openings: int) -> str:
-    """How often the test labels were opened, and what that means."""
-    if openings == 0:
-        return "The test labels were not opened."
-    if openings == 1:
-        return "The test labels were opened once."
-    return (
-        f"The test labels were opened {openings} times: what was chosen after the first look "
-        "may have been chosen for these very rows."
-    )
+    return told + sections.openings(record.test_openings, record.openings)
 
 
 def _differences(record: ComparisonRecord) -> list[Section]:
@@ -163,22 +152,42 @@ def _differences(record: ComparisonRecord) -> list[Section]:
         return []
     columns = [
         Column("pair"), Column("difference (points)", numeric=True), Column("interval", numeric=True),
-        Column("p", numeric=True), Column("p, Holm", numeric=True), Column("scope"),
+        Column("p", numeric=True), Column("p, Holm", numeric=True), Column("p, equivalence", numeric=True),
+        Column("scope"),
     ]  # fmt: skip
     lines = [
         [
             f"{one.a} minus {one.b}", format.points(one.difference),
             f"{format.points(one.low)} to {format.points(one.high)}", format.p_value(one.p),
-            format.p_value(one.p_holm), one.scope,
+            format.p_value(one.p_holm), format.p_value(one.p_equivalence), one.scope,
         ]
         for one in record.statements
     ]  # fmt: skip
     table = markup.table("Paired differences in accuracy, over the same items", columns, Group(lines))
     said = markup.bullets([one.sentence for one in record.statements])
-    explained = element(
-        "p", "Holm’s p is corrected for the number of pairs in this table; judge by it, not by the plain p."
-    )
+    explained = element("p", f"{HOLM} {_visible(record)}")
     return [Section("differences", "Differences between pairs", markup.join([said, table, explained]))]
+
+
+HOLM = (
+    "Holm’s p is corrected for the number of pairs in this table; judge by it, not by the plain p. The p of "
+    "equivalence is that of two one-sided tests, corrected likewise: where it is small, the difference was "
+    "shown to be within"
+)
+
+
+def _visible(record: ComparisonRecord) -> str:
+    """The margin, and what could have been seen."""
+    said = [f"{100 * record.margin:g} points either way."]
+    if record.smallest_planned is not None:
+        said.append(
+            f"Before training, differences from {100 * record.smallest_planned:.1f} points on were likely to show."
+        )
+    if record.smallest_visible is not None:
+        said.append(
+            f"As measured, every pair would have shown {100 * record.smallest_visible:.1f} points with power 80%."
+        )
+    return " ".join(said)
 
 
 def _data(record: ComparisonRecord) -> Markup:
@@ -190,19 +199,32 @@ def _data(record: ComparisonRecord) -> Markup:
 def _how(record: ComparisonRecord) -> Markup:
     columns = [
         Column("configuration"), Column("learning rate", numeric=True), Column("epochs", numeric=True),
-        Column("batch size", numeric=True), Column("seeds"), Column("method settings"),
+        Column("batch size", numeric=True), Column("seeds"), Column("trials", numeric=True), Column("method settings"),
     ]  # fmt: skip
     lines = [
         [
             row.name, _absent(format.number(row.lr)), _absent(format.count(row.epochs)),
             _absent(format.count(row.batch_size)), ", ".join(map(str, row.seeds)) or _absent(None),
-            sections.settings(row.config),
+            format.count(row.budget.trials if row.budget else 1), sections.settings(row.config),
         ]
         for row in record.table if row.kind != "baseline"
     ]  # fmt: skip
     table = markup.table("Settings of each configuration", columns, Group(lines)) if lines else ""
     budget = element("p", f"Budget: {record.budget}")
-    return markup.join([budget, table, sections.provenance(record.provenance)])
+    return markup.join([budget, table, _tuned(record), sections.provenance(record.provenance)])
+
+
+def _tuned(record: ComparisonRecord) -> str:
+    """The expected best dev score after so many trials, for configurations that were tuned."""
+    columns = [Column("trials"), Column("expected best dev score", numeric=True), Column("95% interval", numeric=True)]
+    groups = [
+        Group(
+            [[format.count(one.trials), format.percent(one.value), f"{100 * one.low:.1f} to {100 * one.high:.1f}"]
+             for one in row.budget.best_after], f"{row.name} ({format.duration(row.budget.seconds)})",
+        )
+        for row in record.table if row.budget and row.budget.trials > 1
+    ]  # fmt: skip
+    return markup.table("What tuning was worth", columns, *groups) if groups else ""
 
 
 def _reproduce(command: str) -> Markup:
@@ -231,6 +253,19 @@ def _run_results(record: RunRecord) -> Markup:
     columns = [Column("part"), Column("parameters", numeric=True)]
     table = markup.table("Trained parameters by part", columns, Group(ledger)) if ledger else ""
     return markup.join([markup.pairs("The run in short", facts), table])
+
+
+def _run_test(results: TrainingRecord | None) -> str:
+    """What the test said of a run that stands alone, and how often it was asked."""
+    if results is None or results.test is None:
+        return ""
+    facts = [("test accuracy", f"{format.percent(results.test.accuracy)} ({format.interval(results.test)})")]
+    if results.measures is not None:
+        one = results.measures
+        facts += [(f"F1 of {one.f1_of}", f"{one.f1:.3f}"), ("MCC", f"{one.mcc:.3f}"),
+                  ("calibration error (ECE)", f"{100 * one.ece:.1f} points")]  # fmt: skip
+    opened = sections.openings(results.test_openings, results.openings)
+    return markup.join([markup.pairs("On the test rows", facts), element("p", opened, class_="quiet")])
 
 
 def _run_data(record: RunRecord) -> Markup:

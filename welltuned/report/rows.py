@@ -65,8 +65,8 @@ def scored_split(rows: Sequence[TableRow]) -> str:
 
 
 def alarms(record: ComparisonRecord, runs: Runs) -> list[tuple[str, Alarm]]:
-    """Every alarm of the rows and of their runs with the row it concerns, each once."""
-    found: dict[tuple[str, str, str], Alarm] = {}
+    """Every alarm of the data, the rows and their runs with what it concerns, each once."""
+    found = {(record.data, alarm.kind, alarm.what): alarm for alarm in record.alarms}
     for row in record.table:
         of_runs = [alarm for name in row.runs if name in runs for alarm in runs[name].alarms]
         for alarm in [*row.alarms, *of_runs]:

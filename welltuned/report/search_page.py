@@ -26,7 +26,7 @@ def search_page(record: SearchRecord, shown: page.Shown) -> str:
         *sections.alarms([("the chosen trial", alarm) for alarm in record.alarms]),
         Section("results", "Results", _results(record)),
         *sections.pictures(shown, READING),
-        *_best_of(record),
+        *_best_after(record),
         Section("data", "Data", _data(record)),
         Section("how", "How it was run", _how(record)),
         Section("reproduce", "Reproduce", _reproduce(record)),
@@ -62,8 +62,8 @@ def _line(record: SearchRecord, one: SearchTrial) -> list[str]:
     return [name, *values, format.percent(one.dev), ", ".join(map(str, one.best_epochs)), format.seconds(one.seconds)]
 
 
-def _best_of(record: SearchRecord) -> list[Section]:
-    if not record.best_of:
+def _best_after(record: SearchRecord) -> list[Section]:
+    if not record.best_after:
         return []
     columns = [
         Column("trials"),
@@ -71,8 +71,8 @@ def _best_of(record: SearchRecord) -> list[Section]:
         Column("95% interval", numeric=True),
     ]
     lines = [
-        [str(one.k), format.percent(one.value), f"{100 * one.low:.1f} to {100 * one.high:.1f}"]
-        for one in record.best_of
+        [str(one.trials), format.percent(one.value), f"{100 * one.low:.1f} to {100 * one.high:.1f}"]
+        for one in record.best_after
     ]
     told = "What so many trials, drawn at random from this space, would have found (Dodge et al. 2019)."
     table = markup.table("Expected best dev accuracy by number of trials", columns, Group(lines))
@@ -99,6 +99,6 @@ def _reproduce(record: SearchRecord) -> Markup:
         [
             element("p", "This command makes the search; run again, it continues where it stopped:"),
             markup.block(record.command),
-            element("p", page.looks(record.test_openings)),
+            element("p", sections.openings(record.test_openings, record.openings)),
         ]
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from welltuned.record import Alarm, Provenance
+from welltuned.record import Alarm, Opening, Provenance
 from welltuned.report import format, markup
 from welltuned.report.gallery import Picture
 from welltuned.report.markup import Column, Group, Markup, element
@@ -54,6 +54,23 @@ def alarms(found: Sequence[tuple[str, Alarm]]) -> list[Section]:
     ]
     heading = "One alarm" if len(found) == 1 else f"{len(found)} alarms"
     return [Section("alarms", heading, markup.bullets(items), "alarms")]
+
+
+def openings(times: int, seen: Sequence[Opening]) -> str:
+    """How often the test labels were opened, and what for where that was more than once."""
+    if times == 0:
+        return "The test labels were not opened."
+    if times == 1:
+        return "The test labels were opened once."
+    told = (
+        f"The test labels were opened {times} times: what was chosen after the first look may have been chosen for "
+        "these very rows."
+    )
+    each = [
+        f"{one.when or 'at an unknown time'}, {one.purpose}{f' (in {one.folder})' if one.folder else ''}"
+        for one in seen
+    ]
+    return f"{told} Openings: {'; '.join(each)}." if each else told
 
 
 def pictures(shown: Sequence[tuple[Picture, bytes]], reading: str) -> list[Section]:

@@ -33,7 +33,7 @@ def told(record: BaseModel) -> list[Table | str]:
 
 @told.register
 def _(record: ComparisonRecord) -> list[Table | str]:
-    return [comparison_table(record), "", record.verdict]
+    return [comparison_table(record), f"budget: {record.budget}", "", *alarm_lines(record), record.verdict]
 
 
 @told.register
@@ -133,6 +133,11 @@ def _cells(name: str, model: str | None, row: TableRow) -> list[str]:
         format.percent(row.dev.accuracy if row.dev else None),
         "failed" if row.kind == "failed" else test,
     ]
+
+
+def alarm_lines(record: ComparisonRecord) -> list[str]:
+    """Every alarm with what it concerns and how to mend it, one a line."""
+    return [_plain(f"alarm: {name}: {one.what}; to mend it: {one.mend}") for name, one in rows.alarms(record, {})]
 
 
 def memory_table(record: MemoryRecord) -> Table:

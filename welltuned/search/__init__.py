@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from welltuned import baselines, stats, vault
+from welltuned import alarms, baselines, judging, stats, vault
+from welltuned.alarms import Rows
 from welltuned.engine import resolve
 from welltuned.errors import DivergedError, ResourceError, UsageError, WelltunedError
 from welltuned.methods._base import Choice, Range
 from welltuned.plan import Candidate, candidate
-from welltuned.record import BestOf, RunRecord, Score, SearchRecord, SearchTrial, read_arrays, write_arrays, write_json
+from welltuned.record import Budget, RunRecord, Score, SearchRecord, SearchTrial, read_arrays, write_arrays, write_json
 from welltuned.run import complete, forget_state, provenance, trial
 from welltuned.search.advice import edges, verdict
 from welltuned.search.proposals import Proposals, Values, proposals
@@ -96,6 +97,7 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
         raise UsageError("this folder holds other results", where=f"--out {folder}", mend="choose another --out folder")
     sampler, proposed = proposals(plan.space, plan.sampler, plan.trials, plan.sampler_seed)
     dataset = bench.dataset(plan.data)
+    leaks = alarms.raised(Rows(dataset))
     bench.observer.say(f"searching {', '.join(f'{name}: {told(part)}' for name, part in plan.space.items())}")
     trials = _Trials(plan, folder, bench)
     trials.work(proposed)
@@ -106,6 +108,7 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
     selection = hashlib.sha256(" ".join(record.id for record in records).encode()).hexdigest()[:12]
     labels = vault.open_test(dataset, folder, selection, f"search: score of trial {chosen.number + 1}")
     write_arrays(folder / "labels.safetensors", {"test.labels": labels})
+    seen = vault.looks(folder, vault.identity(dataset.test))
     dev = dataset.dev.label
     assert dev is not None
     most = baselines.majority(dataset)
@@ -129,11 +132,13 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
             "test": float((most.test.argmax(axis=1) == labels).mean()),
         },
         near=_near(trials.done, chosen, len(dev)),
-        best_of=_best_of(trials.done) if sampler == "random" else [],
+        best_after=trials.budget.best_after if sampler == "random" else [],
         verdict="",
         budget=f"{len(trials.done)} trials, {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''} each",
-        test_openings=vault.selections_seen(folder, dataset.hash),
-        alarms=chosen.alarms,
+        test_openings=len(seen),
+        openings=seen,
+        test_hash=vault.identity(dataset.test),
+        alarms=[*leaks, *chosen.alarms],
         advice=edges(plan.space, chosen, trials.done),
         notes=list(dataset.notes),
         provenance=provenance(resolve(plan.compute), dataset, bench.model(plan.model).weights_hash),
@@ -182,6 +187,12 @@ class _Trials:
             assert self._error is not None
             raise self._error
         return max(whole, key=lambda one: (one.dev, -(one.dev_loss or math.inf), -one.number))
+
+    @property
+    def budget(self) -> Budget:
+        """What the finished trials took, and what fewer of them would have found."""
+        whole = [one for one in self.done if one.dev is not None]
+        return judging.budget([one.dev or 0.0 for one in whole], sum(one.seconds for one in whole))
 
     def work(self, proposed: Proposals) -> None:
         """Do what is proposed until nothing is left."""
@@ -240,9 +251,3 @@ def _near(trials: Sequence[SearchTrial], chosen: SearchTrial, rows: int) -> list
     error = math.sqrt(best * (1 - best) / rows)
     others = (one for one in trials if one.number != chosen.number and one.dev is not None)
     return [one.number for one in others if best - (one.dev or 0.0) <= error]
-
-
-def _best_of(trials: Sequence[SearchTrial]) -> list[BestOf]:
-    scores = [one.dev for one in trials if one.dev is not None]
-    found = [stats.expected_best(scores, k, level=LEVEL) for k in range(1, len(scores) + 1)]
-    return [BestOf(k=one.k, value=one.value, low=one.interval.lower, high=one.interval.upper) for one in found]

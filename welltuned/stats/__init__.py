@@ -10,7 +10,7 @@ from welltuned.stats.family import Candidate, Contrast, contrasts
 from welltuned.stats.intervals import AccuracySummary, Interval, accuracy_summary, tango, wilson
 from welltuned.stats.multiplicity import holm, simultaneous
 from welltuned.stats.paired import PairedResult, compare_pair
-from welltuned.stats.power import power, smallest_detectable
+from welltuned.stats.power import Design, power, smallest_detectable
 from welltuned.stats.scores import Scores, scores
 from welltuned.stats.trials import ExpectedBest, expected_best
 from welltuned.stats.verdict import Verdict, detectable, verdict
@@ -19,6 +19,7 @@ __all__ = [
     "AccuracySummary",
     "Candidate",
     "Contrast",
+    "Design",
     "ExpectedBest",
     "Interval",
     "MarginTest",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
@@ -187,3 +188,38 @@ def smallest_detectable(
 
     top = 1 - base_accuracy
     return math.inf if missing(top) > 0 else float(brentq(missing, 0.0, top, xtol=1e-6))
+
+
+@dataclass(frozen=True)
+class Design:
+    """A comparison before it is made; the defaults are those of the simulated world in docs/statistics.md.
+
+    Attributes are those of :func:`power`. They are assumptions until something was measured.
+    """
+
+    n: int
+    seeds: int = 1
+    base_accuracy: float = 0.80
+    disagreement: float | None = 0.14
+    seed_sd: float = 0.01
+    seed_disagreement: float | None = 0.11
+    comparisons: int = 1
+
+    def power(self, difference: float) -> float:
+        """Chance to find this true difference; a disagreement that it rules out is moved to the nearest it allows."""
+        allowed = disagreement_range(self.base_accuracy, self.base_accuracy + difference)
+        share = self.disagreement
+        if share is not None:
+            share = min(max(share, allowed.lower), allowed.upper)
+        return power(
+            self.n, self.seeds, self.base_accuracy, share, self.seed_sd, difference,
+            seed_disagreement=self.seed_disagreement, comparisons=self.comparisons,
+        )  # fmt: skip
+
+    def smallest(self, chance: float = 0.8) -> float | None:
+        """The smallest true difference found with this chance; None if there is none."""
+        found = smallest_detectable(
+            self.n, self.seeds, self.base_accuracy, self.disagreement, self.seed_sd,
+            seed_disagreement=self.seed_disagreement, power=chance, comparisons=self.comparisons,
+        )  # fmt: skip
+        return found if math.isfinite(found) else None

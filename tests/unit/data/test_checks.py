@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from welltuned.alarms import Rows, raised
 from welltuned.data import Columns, Dataset, Split, load_dataset
-from welltuned.data.checks import class_balance, contradictions, findings, overlaps, repetitions
+from welltuned.data.checks import class_balance, contradictions, exact, findings, normalised, overlaps, repetitions
 from welltuned.spec import DataSpec
 
 
@@ -46,8 +47,7 @@ CLEAN = dataset(train=[("a", "b", 0), ("c", "d", 1)], dev=[("e", "f", 0), ("g", 
 def test_overlaps() -> None:
     found = {
         (o.left, o.right, o.unit, o.match): (o.distinct, o.left_rows, o.right_rows)
-        for o in overlaps(MADE)
-        if not o.supplied
+        for o in overlaps(MADE, {"exact": exact, "normalised": normalised}, supplied=False)
     }
     assert found == {
         ("train", "dev", "row", "exact"): (1, 1, 1),
@@ -63,6 +63,22 @@ def test_overlaps() -> None:
         ("dev", "test", "passage", "exact"): (0, 0, 0),
         ("dev", "test", "passage", "normalised"): (0, 0, 0),
     }
+
+
+def test_near_passages_are_found_with_examples() -> None:
+    words = [f"word{i}" for i in range(60)]
+    near, far = [*words], [*words]
+    near[30], far[10:40] = "other", [f"else{i}" for i in range(30)]
+    made = dataset(
+        train=[("q1", " ".join(words), 0), ("q2", "p2", 1)],
+        dev=[("q3", " ".join(near), 1), ("q4", "p4", 1)],
+        test=[("q5", " ".join(far), 1)],
+    )
+    found = {(o.left, o.right): o for o in overlaps(made) if o.match == "near-duplicate" and o.unit == "passage"}
+    assert [one.distinct for one in found.values()] == [1, 0, 0]
+    (said,) = [one for one in findings(made) if "after cutting" in one.what]
+    assert said.what == "1 passages (near-duplicate) stand both in train and in dev after cutting: 1 and 1 rows"
+    assert "(train.csv:2 and dev.csv:2)" in said.examples[0]
 
 
 def test_overlaps_as_supplied_are_told_apart() -> None:
@@ -126,9 +142,12 @@ def test_findings() -> None:
         assert any(part in what for what in said), part
 
 
-@pytest.mark.skipif("WELLTUNED_BOOLQ" not in os.environ, reason="WELLTUNED_BOOLQ does not name a folder of BoolQ")
+BOOLQ = Path(os.environ.get("WELLTUNED_BOOLQ", Path(__file__).resolve().parents[4] / "shared" / "data" / "boolq"))
+
+
+@pytest.mark.skipif(not BOOLQ.is_dir(), reason="no BoolQ: neither WELLTUNED_BOOLQ nor ../shared/data/boolq is a folder")
 def test_boolq_shares_224_passages() -> None:
-    data = load_dataset(DataSpec(source=str(Path(os.environ["WELLTUNED_BOOLQ"]))))
+    data = load_dataset(DataSpec(source=str(BOOLQ)))
     found = {
         (o.match, o.supplied): (o.distinct, o.left_rows, o.right_rows)
         for o in overlaps(data)
@@ -137,6 +156,10 @@ def test_boolq_shares_224_passages() -> None:
     # Compared character by character; a 225th differs in case, Unicode form or white space.
     assert found["exact", True] == (224, 290, 339)
     assert found["normalised", True] == (225, 292, 341)
-    assert all(o.distinct == 0 for o in overlaps(data) if (o.left, o.right) == ("dev", "test"))
-    grouped = load_dataset(DataSpec(source=os.environ["WELLTUNED_BOOLQ"], split="grouped"))
-    assert all(o.distinct == 0 for o in overlaps(grouped) if not o.supplied)
+    assert found["near-duplicate", True] == (243, 326, 367)
+    within = [o for o in overlaps(data, supplied=False) if (o.left, o.right) == ("dev", "test")]
+    assert all(o.distinct == 0 for o in within if o.match != "near-duplicate")
+    assert any(one.kind == "leak-passages" and "(near-duplicate" in one.what for one in raised(Rows(data)))
+    grouped = load_dataset(DataSpec(source=str(BOOLQ), split="grouped"))
+    assert all(o.distinct == 0 for o in overlaps(grouped, supplied=False))
+    assert raised(Rows(grouped)) == []

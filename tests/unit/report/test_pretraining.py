@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from made_records import provenance
 from matplotlib.image import imread
 from rich.console import Console
 
 from welltuned.record.pretraining import MaskedToken, PretrainingRecord, StepRow, Unigram
 from welltuned.report import pretraining
 from welltuned.spec import DataSpec, PretrainSpec, ShapeSpec
-
-from .conftest import provenance
 
 
 def record(trained: tuple[str, ...] = ("nothing", "head", "all", "all")) -> PretrainingRecord:

@@ -57,7 +57,7 @@ def test_the_page_says_the_choice_and_every_trial(found: SearchRecord, tmp_path:
 def test_what_random_trials_are_worth_is_told_where_it_is_known(found: SearchRecord, tmp_path: Path) -> None:
     records.write_json(tmp_path / "results.json", found)
     assert "Dodge" not in render(tmp_path).read_text(encoding="utf-8")
-    found.best_of = [records.BestOf(k=1, value=0.72, low=0.70, high=0.74)]
+    found.best_after = [records.BestAfter(trials=1, value=0.72, low=0.70, high=0.74)]
     records.write_json(tmp_path / "results.json", found)
     assert "72.0%" in render(tmp_path).read_text(encoding="utf-8")
 

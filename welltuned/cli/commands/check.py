@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,8 +25,10 @@ def command(
     from welltuned.spec import ModelSpec
 
     dataset = load_dataset(groups.data_spec(data, columns))
-    said = [{"level": "note", "what": note} for note in dataset.notes]
-    said += [{"level": finding.level, "what": finding.what} for finding in checks.findings(dataset)]
+    said: list[dict[str, Any]] = [{"level": "note", "what": note} for note in dataset.notes]
+    for finding in checks.findings(dataset):
+        one = {"level": finding.level, "what": finding.what}
+        said.append({**one, "examples": list(finding.examples)} if finding.examples else one)
     if model is not None:
         from welltuned.batches import tokenize
         from welltuned.pretrained import pretrained
@@ -47,3 +49,5 @@ def command(
     stdout.print(f"labels: {', '.join(dataset.labels)}", markup=False)
     for line in said:
         stdout.print(f"{line['level']}: {line['what']}", markup=False)
+        for example in line.get("examples", []):
+            stdout.print(f"    {example}", markup=False)

@@ -24,6 +24,7 @@ def command(
     ] = "minilm",
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates, such as 0,1,2.")] = "0",
     memory_limit: options.MemoryLimit = None,
+    margin: options.Margin = 1.0,
     out: options.Out = None,
     json: options.Json = False,
 ) -> None:
@@ -45,6 +46,7 @@ def command(
         models=encoder.specs(models),
         seeds=requests.seeds(seeds),
         compute=compute.spec(),
+        margin=margin / 100,
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
