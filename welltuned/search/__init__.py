@@ -20,10 +20,21 @@ import numpy as np
 from welltuned import alarms, baselines, judging, stats, vault
 from welltuned.alarms import Rows
 from welltuned.engine import resolve
-from welltuned.errors import DivergedError, ResourceError, UsageError, WelltunedError
+from welltuned.errors import DataError, DivergedError, ResourceError, UsageError, WelltunedError
 from welltuned.methods._base import Choice, Range
 from welltuned.plan import Candidate, candidate
-from welltuned.record import Budget, RunRecord, Score, SearchRecord, SearchTrial, read_arrays, write_arrays, write_json
+from welltuned.record import (
+    Budget,
+    RunRecord,
+    Score,
+    SearchRecord,
+    SearchTrial,
+    read_arrays,
+    read_record,
+    results_kind,
+    write_arrays,
+    write_json,
+)
 from welltuned.run import complete, forget_state, provenance, trial
 from welltuned.search.advice import edges, verdict
 from welltuned.search.proposals import Proposals, Values, proposals
@@ -97,6 +108,10 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
         raise UsageError("this folder holds other results", where=f"--out {folder}", mend="choose another --out folder")
     sampler, proposed = proposals(plan.space, plan.sampler, plan.trials, plan.sampler_seed)
     dataset = bench.dataset(plan.data)
+    finished = _finished(plan, folder, dataset.hash, bench.model(plan.model).weights_hash)
+    if finished is not None:
+        bench.observer.say("this search is finished; its results are read, nothing is trained again")
+        return finished
     leaks = alarms.raised(Rows(dataset))
     bench.observer.say(f"searching {', '.join(f'{name}: {told(part)}' for name, part in plan.space.items())}")
     trials = _Trials(plan, folder, bench)
@@ -146,6 +161,18 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
     result.verdict = verdict(result)
     write_json(folder / "results.json", result)
     return result
+
+
+def _finished(plan: Search, folder: Path, data_hash: str, weights_hash: str) -> SearchRecord | None:
+    if results_kind(folder) != "search":
+        return None
+    try:
+        found = read_record(folder / "results.json", SearchRecord)
+    except DataError:
+        return None
+    same = (found.id, found.data_hash, found.provenance.weights_hash) == (plan.id, data_hash, weights_hash)
+    whole = all((folder / "trials" / name / "record.json").is_file() for one in found.trials for name in one.runs)
+    return found if same and whole else None
 
 
 def _require_valid(plan: Search) -> None:

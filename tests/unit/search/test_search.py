@@ -118,8 +118,19 @@ def test_a_search_that_was_cut_off_goes_on(plan: Make, tmp_path: Path, monkeypat
     heard = Heard()
     after = search(one, tmp_path / "cut", Workbench(heard), "typed")
     assert sum(stage.startswith("epoch 1/") for stage in heard.stages) == 3, "three were finished before"
-    told = {"trials": {"__all__": {"seconds"}}}
+    told = {"trials": {"__all__": {"seconds"}}, "openings": True}
     assert after.model_dump(exclude=told) == whole.model_dump(exclude=told)
+
+
+def test_a_finished_search_is_read(plan: Make, tmp_path: Path) -> None:
+    first = search(plan(["lr=1e-3,1e-2"]), tmp_path, Workbench(), "typed")
+    heard = Heard()
+    assert search(plan(["lr=1e-3,1e-2"]), tmp_path, Workbench(heard), "typed again") == first
+    assert heard.stages == []
+    assert len((tmp_path / "vault.jsonl").read_text().splitlines()) == 1
+    wider = search(plan(["lr=1e-3,1e-2,1e-1"]), tmp_path, Workbench(heard), "typed")
+    assert len(wider.trials) == 3
+    assert sum(stage.startswith("epoch 1/") for stage in heard.stages) == 1, "the first two were done before"
 
 
 def test_a_trial_that_fails_stands_as_failed(plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
