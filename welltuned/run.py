@@ -41,7 +41,7 @@ from welltuned.spec import DataSpec, ModelSpec, RunSpec
 from welltuned.train import fit, predict
 
 Splits = dict[str, TokenizedSplit]
-CHECKED_ROWS = 256
+CHECKED_ROWS = 64
 """Dev rows on which a run is checked against itself without what was trained."""
 
 
