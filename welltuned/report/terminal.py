@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from welltuned.record import (
+    Alarm,
     CapacityPart,
     CapacityRecord,
     ComparisonRecord,
@@ -137,7 +138,13 @@ def _cells(name: str, model: str | None, row: TableRow) -> list[str]:
 
 def alarm_lines(record: ComparisonRecord) -> list[str]:
     """Every alarm with what it concerns and how to mend it, one a line."""
-    return [_plain(f"alarm: {name}: {one.what}; to mend it: {one.mend}") for name, one in rows.alarms(record, {})]
+    return [alarm_line(one, name) for name, one in rows.alarms(record, {})]
+
+
+def alarm_line(alarm: Alarm, name: str = "") -> str:
+    """What was seen, why it may be so, and how to mend it."""
+    about = f"{name}: " if name else ""
+    return _plain(f"alarm: {about}{alarm.what}; likely cause: {alarm.cause}; to mend it: {alarm.mend}")
 
 
 def memory_table(record: MemoryRecord) -> Table:

@@ -76,4 +76,4 @@ def test_alarms_of_the_data_come_first(full):
     found = alarms(full, {})
     assert found[0][0] == full.data
     assert {alarm.kind for _, alarm in found} == {"leak-rows", "truncation"}
-    assert alarm_lines(full)[0].startswith(f"alarm: {full.data}: 6 rows stand twice; to mend it: use --split grouped")
+    assert alarm_lines(full)[0].startswith(f"alarm: {full.data}: 6 rows stand twice; likely cause: cut by row; to mend")

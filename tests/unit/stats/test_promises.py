@@ -35,8 +35,9 @@ def test_95_percent_intervals_cover_93_to_97(bench, n, seeds, sd):
 
 
 @pytest.mark.parametrize(("seeds", "sd"), [(1, 0.0), (3, 0.005), (3, 0.01), (3, 0.015), (5, 0.005), (5, 0.015)])
-def test_four_equal_methods_rarely_beat_each_other(bench, seeds, sd):
-    cell = bench.family_cell([Method(0.80, sd)] * 4, seeds, 3270, 2 * EXPERIMENTS)
+@pytest.mark.parametrize("n", [200, 1000, 3270])
+def test_four_equal_methods_rarely_beat_each_other(bench, n, seeds, sd):
+    cell = bench.family_cell([Method(0.80, sd)] * 4, seeds, n, 2 * EXPERIMENTS)
     assert cell["false_claim"] <= 0.05
 
 

@@ -28,6 +28,7 @@ def command(
     from welltuned import plan
     from welltuned.cli import console, requests
     from welltuned.report import render
+    from welltuned.report.terminal import alarm_line
     from welltuned.single import train
     from welltuned.workbench import Workbench
 
@@ -37,4 +38,4 @@ def command(
     with console.ConsoleObserver() as observer:
         record = train(spec, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
         page = render(folder)
-    console.show(record, json, record.verdict, *(f"alarm: {alarm.what}" for alarm in record.alarms), f"report: {page}")
+    console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")
