@@ -1,7 +1,7 @@
 """Extracting v_a from the average of v_a and v_b when the two lie in different subspaces.
 
-Let v_a be any combination of the columns a_1..a_m of A, and v_b of the columns of B, every a_i orthogonal to
-every b_j. Attention hands over the average c = (v_a + v_b) / 2. A matrix M with M c = v_a is twice the
+Let v_a be any combination of the columns a_1..a_r of A, and v_b of the columns of B, every a_i orthogonal to
+every b_j. Attention hands over the mixture (v_a + v_b) / 2. A matrix M with M mixture = v_a is twice the
 orthogonal projection on span(A):
 
     orthonormal columns             M = 2 sum_i a_i a_i^T
@@ -10,7 +10,7 @@ orthogonal projection on span(A):
     A and B independent, not        M = 2 A (A^T R A)^-1 A^T R     with R = I - B (B^T B)^-1 B^T,
       orthogonal to each other      the oblique projection on span(A) along span(B)
 
-The 2 undoes the average: without it M c = v_a / 2. For a mix w v_a + (1 - w) v_b it becomes 1 / w. Each line
+The 2 undoes the average: without it M mixture = v_a / 2. For a mix w v_a + (1 - w) v_b it becomes 1 / w. Each line
 also covers those above it. Where the third is used on bases that are not orthogonal to each other it returns
 v_a + P v_b, P the projection on span(A): wrong by exactly what of v_b lies along span(A).
 """
@@ -31,17 +31,17 @@ from welltuned.errors import UsageError
 
 
 def orthonormal(a: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] = sum_i a_i a_i^T / share for columns a_i of A [d, m] that are orthonormal."""
+    """M [d, d] = sum_i a_i a_i^T / share for columns a_i of A [d, r] that are orthonormal."""
     return (a @ a.T).div(share)
 
 
 def orthogonal(a: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] = sum_i a_i a_i^T / ||a_i||^2 / share for columns of A [d, m] that are orthogonal."""
+    """M [d, d] = sum_i a_i a_i^T / ||a_i||^2 / share for columns of A [d, r] that are orthogonal."""
     return (a.div(a.square().sum(0)) @ a.T).div(share)
 
 
 def independent(a: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] = A (A^T A)^-1 A^T / share for columns of A [d, m] that are linearly independent.
+    """M [d, d] = A (A^T A)^-1 A^T / share for columns of A [d, r] that are linearly independent.
 
     Raises:
         UsageError: the columns are linearly dependent.
@@ -52,14 +52,14 @@ def independent(a: Tensor, share: float = 0.5) -> Tensor:
 
 
 def oblique(a: Tensor, b: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] that keeps span(A) and sends span(B) to 0, over share; A [d, m], B [d, p].
+    """M [d, d] that keeps span(A) and sends span(B) to 0, over share; A [d, r], B [d, p].
 
     Raises:
         UsageError: the columns of A and B together are linearly dependent.
     """
-    both = torch.cat([a, b], dim=1)  # [d, m + p]
+    both = torch.cat([a, b], dim=1)  # [d, r + p]
     _check_independent(both)
-    coordinates = torch.linalg.pinv(both)[: a.shape[1]]  # [m, d]: a vector's part along each a_i
+    coordinates = torch.linalg.pinv(both)[: a.shape[1]]  # [r, d]: a vector's part along each a_i
     return torch.div(a @ coordinates, share)
 
 
@@ -96,7 +96,7 @@ class Extract(Result):
 
 
 def extract(a: Tensor, b: Tensor, v_a: Tensor, v_b: Tensor, share: float = 0.5) -> Extract:
-    """Take v_a [d], in the span of A [d, m], out of a mixture with v_b [d], in the span of B [d, p].
+    """Take v_a [d], in the span of A [d, r], out of a mixture with v_b [d], in the span of B [d, p].
 
     Raises:
         UsageError: the columns of A and B together are dependent, a vector is not in its span, or the share is
@@ -149,8 +149,8 @@ class Extracting(Result):
     Attributes:
         kinds: [K] kinds of bases A, B.
         formulas: [F] names of formulas.
-        error: [K, F] largest ||M c - v_a|| / ||v_a|| over the trials.
-        plane: [4, 2] an example to draw: v_a, v_b, their average, and M c without the 2.
+        error: [K, F] largest ||M mixture - v_a|| / ||v_a|| over the trials.
+        plane: [4, 2] an example to draw: v_a, v_b, their mixture, and M mixture without the 2.
         trials, seed: of the random bases.
     """
 
@@ -235,15 +235,15 @@ def figure(result: Extracting) -> Figure:
     text = [["exact" if e < exact else f"{e:.2f}" for e in row] for row in result.error.tolist()]
     digits = result.error.clamp_min(exact).log10()
     drawing.grid(right, digits, text=text, rows=result.kinds, columns=result.formulas, low=-10.0, high=2.0)
-    right.set_title("Relative error of M c against v_a (largest of the trials)", fontsize=10.5)
+    right.set_title("|M mixture - v_a| / |v_a|, the largest of the trials", fontsize=10.5)
     right.tick_params(axis="x", labelsize=8)
     right.set(xlabel="formula for M (a' is a transposed)", ylabel="kind of bases")
     return drawn
 
 
 def _draw_plane(axes: Axes, plane: Tensor) -> None:
-    names = ("v_a = M c", "v_b", "c = (v_a + v_b) / 2", "without the 2: v_a / 2")
-    offsets = ((-30, 8), (8, -4), (8, 4), (-40, -16))
+    names = ("v_a = M mixture", "v_b", "mixture = (v_a + v_b)/2", "without the 2: v_a / 2")
+    offsets = ((-60, 8), (8, -4), (8, 4), (-40, -16))
     for i, (name, offset) in enumerate(zip(names, offsets, strict=True)):
         x, y = plane[i].tolist()
         look = drawing.style(i)
@@ -252,4 +252,4 @@ def _draw_plane(axes: Axes, plane: Tensor) -> None:
         axes.annotate(name, (x, y), offset, textcoords="offset points", color=look["color"])
     axes.plot(*zip(plane[2].tolist(), plane[3].tolist(), strict=True), color="0.5", linestyle=":", linewidth=1)
     axes.set(xlim=(-0.3, 2.6), ylim=(-0.4, 2.0), aspect="equal")
-    drawing.label(axes, title="Project the average on the a's, then double", x="direction of a", y="direction of b")
+    drawing.label(axes, title="Project the mixture on the a's, then double", x="direction of a", y="direction of b")

@@ -172,12 +172,15 @@ def figure(result: Retrieval) -> Figure:
                   textcoords="offset points", ha="right", fontsize=8, color="0.3")  # fmt: skip
     left.set_ylim(0, 1.03)
     drawing.label(
-        left, title="Key-value retrieval: argmax learns nothing", x="training step", y="accuracy on new problems"
+        left,
+        title="Key-value retrieval: argmax learns nothing",
+        x="training step",
+        y="accuracy on new problems:\nshare with the largest score on the right row",
     )
     _curves(right, result, result.loss)
     drawing.label(
         right,
-        title=f"Loss with each estimator's own forward\n(mean and range of {len(result.seeds)} seeds)",
+        title=f"Loss of what each estimator returns\n(mean and range of {len(result.seeds)} seeds)",
         x="training step",
         y="loss on new problems",
     )

@@ -62,7 +62,9 @@ class TableExperiment(Experiment):
     values: numbers.Matrix = numbers.matrix(
         ((3, 2, -4), (3, -2, 4), (3, 2, 0), (3, 2, 4)), "what each row holds, one value a row"
     )
-    temperature: float = numbers.number(1.0, "divides the scores, and 0 is argmax", low=0)
+    temperature: float = numbers.number(
+        1.0, "divides the scores (0: the limit, which is argmax or the mean of ties)", low=0
+    )
 
     def lookup(self) -> Lookup:
         """The table, checked as a whole."""

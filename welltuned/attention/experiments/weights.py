@@ -36,7 +36,7 @@ class Weights(TableExperiment):
             *result.notes,
             "",
             words.table(
-                ("temperature", "output", "distance to output at 0", "at most"),
+                ("temperature", "output", "distance to limit", "at most"),
                 ((t, words.vector(out), near, bound) for t, out, near, bound in falling),
             ),
         ]
