@@ -19,15 +19,59 @@ from welltuned.engine import resolve
 from welltuned.errors import DataError, DivergedError, ResourceError, UsageError
 from welltuned.judging import MARGIN, Baselines, Entrant, Judgement, Terms, judge
 from welltuned.plan import Candidate
-from welltuned.record import Alarm, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
-from welltuned.run import provenance, run
-from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.record import Alarm, Budget, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
+from welltuned.run import complete, provenance
+from welltuned.search import Search, Trials, space
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec, TrainSpec
 from welltuned.workbench import Workbench
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """The budget that each line gets for its hyperparameters before it is compared: the same for all.
+
+    Attributes:
+        grids, ranges: what varies, in the words of ``--grid`` and ``--range``; a method's own space where both are
+            empty. Fields that a method does not have are left out for it.
+        sampler: as in a search; "random" where trials or seconds are given, so that fewer trials can be judged too.
+        trials, seconds: at most so many trials, or seconds of training.
+    """
+
+    grids: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
+    sampler: str | None = None
+    trials: int | None = None
+    seconds: float | None = None
+
+    def search(self, candidate: Candidate, model: ModelSpec, plan: Comparison) -> Search:
+        """The search of one line, on the first seed."""
+        kind = methods.find(candidate.method.name)
+        known = TrainSpec.model_fields.keys() | kind.Config.model_fields.keys()
+        whole = space(candidate.method.name, self.grids, self.ranges)
+        drawn = self.trials is not None or self.seconds is not None or bool(self.ranges)
+        return Search(
+            data=plan.data,
+            model=model,
+            base=candidate,
+            space={name: part for name, part in whole.items() if name in known},
+            sampler=self.sampler or ("random" if drawn else None),
+            trials=self.trials,
+            seconds=self.seconds,
+            seeds=plan.seeds[:1],
+            compute=plan.compute,
+        )
+
+    @property
+    def words(self) -> str:
+        """The budget in words."""
+        bounds = [f"{self.trials} trials"] if self.trials is not None else []
+        bounds += [f"{self.seconds:g} seconds of training"] if self.seconds is not None else []
+        return f"each tuned on dev within {' and '.join(bounds) or 'the same lists'}, on the first seed"
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """What to compare: every candidate on every model with every seed, on one data set."""
+    """What to compare: every candidate on every model with every seed, on one data set; tuned before, if asked."""
 
     data: DataSpec
     candidates: Sequence[Candidate]
@@ -35,6 +79,7 @@ class Comparison:
     seeds: Sequence[int]
     compute: ComputeSpec = field(default_factory=ComputeSpec)
     margin: float = MARGIN
+    tuning: Tuning | None = None
 
     @property
     def terms(self) -> Terms:
@@ -60,7 +105,8 @@ class Comparison:
     @property
     def id(self) -> str:
         """Identity of the whole: of all its runs together."""
-        return hashlib.sha256(" ".join(self.run_ids).encode()).hexdigest()[:12]
+        words = [*self.run_ids, *([repr(self.tuning)] if self.tuning else [])]
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()[:12]
 
 
 def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> ComparisonRecord:
@@ -84,6 +130,8 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
             method = methods.build(candidate.method)
             method.ledger(shape)
             shape.require_positions(method.positions(), model.max_length)
+            if plan.tuning is not None:
+                plan.tuning.search(candidate, model, plan).proposals()
     finished = _finished(plan, folder, dataset, _weights(plan, bench))
     if finished is not None:
         bench.observer.say("this comparison is finished; its results are read, nothing is trained again")
@@ -149,17 +197,27 @@ def _trained(
 def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Path, bench: Workbench) -> Entrant:
     name = plan.label(candidate, model)
     entry = Entrant(name, candidate.name, model.name, candidate.method.config)
-    for spec in plan.runs(candidate, model):
-        bench.observer.say(f"{name}, seed {spec.train.seed}: {spec.train.epochs} epochs at lr {spec.train.lr:g}")
-        try:
-            entry.records.append(run(spec, folder / "runs" / spec.name, bench))
-        except (ResourceError, DivergedError) as error:
-            if (error.where or "").startswith(str(folder)):  # the disk failed, not the method
-                raise
-            entry.error = error
-            bench.observer.say(f"{name}: failed. {error}")
-            break
+    try:
+        if plan.tuning is not None:
+            bench.observer.say(f"{name}: tuning")
+            candidate, entry.budget = _tuned(plan.tuning.search(candidate, model, plan), folder, bench)
+            entry.config = candidate.method.config
+        for spec in plan.runs(candidate, model):
+            bench.observer.say(f"{name}, seed {spec.train.seed}: {spec.train.epochs} epochs at lr {spec.train.lr:g}")
+            entry.records.append(complete(spec, folder / "runs" / spec.name, bench))
+    except (ResourceError, DivergedError) as error:
+        if (error.where or "").startswith(str(folder)):  # the disk failed, not the method
+            raise
+        entry.error = error
+        bench.observer.say(f"{name}: failed. {error}")
     return entry
+
+
+def _tuned(search: Search, folder: Path, bench: Workbench) -> tuple[Candidate, Budget]:
+    """The candidate as dev chose it, and what the choice took."""
+    trials = Trials(search, folder / "runs", bench)
+    trials.work(search.proposals()[1])
+    return search.candidate(trials.asked[trials.best.number]), trials.budget
 
 
 def _foretold(plan: Comparison, dataset: Dataset, bench: Workbench) -> float | None:
@@ -245,9 +303,8 @@ def _shares(split: Split, names: tuple[str, ...]) -> dict[str, float]:
 def _budget(plan: Comparison) -> str:
     epochs = ", ".join(f"{one.name} {one.train.epochs}" for one in plan.candidates)
     seeds = f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}"
-    return (
-        f"one setting each, {seeds}; epochs: {epochs}; the best epoch on dev is kept; cheap means few {plan.terms.cost}"
-    )
+    setting = f"{plan.tuning.words}, then {seeds}" if plan.tuning else f"one setting each, {seeds}; epochs: {epochs}"
+    return f"{setting}; the best epoch on dev is kept; cheap means few {plan.terms.cost}"
 
 
 def _notes(dataset: Dataset, entries: list[Entrant]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,9 +41,10 @@ def candidate(expression: str, options: Mapping[str, Any]) -> Candidate:
     """
     name, *assignments = expression.strip().split(":")
     kind = methods.find(name)
-    config: dict[str, Any] = {}
     train: dict[str, Any] = {"lr": kind.defaults.lr, "epochs": kind.defaults.epochs}
     train |= {field: value for field, value in options.items() if value is not None}
+    base = Candidate(name, MethodSpec(name=name, config=methods.config_of(name, {})), _train(train))
+    values: dict[str, Any] = {}
     for assignment in assignments:
         field, equals, value = assignment.partition("=")
         if not equals:
@@ -52,12 +53,28 @@ def candidate(expression: str, options: Mapping[str, Any]) -> Candidate:
                 where="--method",
                 mend="write NAME:FIELD=VALUE, such as lora:rank=16:lr=1e-3",
             )
+        values[field] = value
+    return replace(varied(base, values), name=expression.strip())
+
+
+def varied(base: Candidate, values: Mapping[str, Any]) -> Candidate:
+    """The same candidate with other values of fields of its method's config or of training.
+
+    Raises:
+        UsageError: a field that the method does not have or that is common to all, or a value out of range.
+    """
+    for field in values:
         if field in COMMON:
             raise UsageError(
                 f"{field} is common to all methods", where="--method", mend=f"use an option such as --{field}"
             )
-        (train if field in TrainSpec.model_fields else config)[field] = value
-    return Candidate(expression.strip(), MethodSpec(name=name, config=methods.config_of(name, config)), _train(train))
+    train = {field: value for field, value in values.items() if field in TrainSpec.model_fields}
+    config = {field: value for field, value in values.items() if field not in train}
+    name = ":".join([base.name, *(f"{field}={value}" for field, value in values.items())])
+    method = MethodSpec(
+        name=base.method.name, config=methods.config_of(base.method.name, {**base.method.config, **config})
+    )
+    return Candidate(name, method, _train({**base.train.model_dump(), **train}))
 
 
 def _train(values: Mapping[str, Any]) -> TrainSpec:

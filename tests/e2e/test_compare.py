@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from welltuned.record import read_arrays, read_comparison
+from welltuned.record import read_arrays, read_comparison, read_run
 
 from .conftest import Command
 
@@ -247,3 +247,42 @@ def test_nothing_fits(welltuned: Command, problem: Path, bert: Path, tmp_path: P
     )
     assert done.code == 4
     assert "does not fit at any batch" in done.err
+
+
+def test_each_line_is_tuned_within_the_same_budget(
+    welltuned: Command, problem: Path, bert: Path, tmp_path: Path
+) -> None:
+    call = (
+        "compare", problem, "--methods", "head,lora:rank=2", "--model", bert, "--seeds", "0,1", "--trials", "3",
+        "--range", "lr=1e-5..1e-1", "--grid", "alpha=4,16", "--out", tmp_path, *SHORT,
+    )  # fmt: skip
+    done = welltuned(*call)
+    assert done.code == 0, done.err
+    record = read_comparison(tmp_path)
+    assert "each tuned on dev within 3 trials" in record.budget
+    for row in record.table[:2]:
+        assert row.budget is not None
+        assert row.budget.trials == 3 == len(row.budget.scores)
+        assert [one.trials for one in row.budget.best_after] == [1, 2, 3]
+        assert row.seeds == [0, 1]
+        first = read_run(tmp_path / "runs" / row.runs[0])
+        assert first.dev_accuracy == max(row.budget.scores)
+        assert first.spec.train.lr == row.lr
+    assert record.table[1].config["alpha"] in (4, 16)
+    assert record.test_openings == 1
+    assert not list(tmp_path.rglob("state.safetensors"))
+    whole = {path.parent.name for path in tmp_path.glob("runs/*/model")}
+    assert whole == {name for row in record.table[:2] for name in row.runs}
+    assert "epoch 1/" not in welltuned(*call).err
+    assert welltuned("stats", tmp_path).code == 0
+
+
+def test_a_budget_of_seconds_ends_the_tuning(welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:
+    done = welltuned(
+        "compare", problem, "--methods", "head", "--model", bert, "--trials", "5", "--max-seconds", "0",
+        "--out", tmp_path, *SHORT,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (row, *_) = read_comparison(tmp_path).table
+    assert row.budget is not None
+    assert row.budget.trials == 1

@@ -45,6 +45,19 @@ Patience = Annotated[
     int | None,
     typer.Option("--patience", "--early-stopping-patience", help="Stop after so many epochs no better.", min=1),
 ]
+Grid = Annotated[
+    list[str] | None,
+    typer.Option(help="Values of one hyperparameter, such as lr=1e-4,5e-4; repeatable.", metavar="FIELD=A,B"),
+]
+Range = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Bounds of one, such as lr=1e-5..1e-3; from a factor of 10 on, on a logarithmic scale.",
+        metavar="FIELD=LOW..HIGH",
+    ),
+]
+Sampler = Annotated[str | None, typer.Option(help="grid, random or tpe; else a grid where only lists are given.")]
+MaxSeconds = Annotated[float | None, typer.Option(help="Begin no trial once those before it trained so long.", min=0)]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
 Engine = Annotated[str, typer.Option(help="fast, or plain Transformers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

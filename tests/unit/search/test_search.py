@@ -12,9 +12,10 @@ from families import write_examples
 from welltuned import run as runs
 from welltuned import search as searching
 from welltuned.errors import DivergedError, UsageError
+from welltuned.plan import candidate
 from welltuned.progress import Observer
 from welltuned.record import RunRecord, SearchRecord, read_arrays
-from welltuned.search import Search, search, space
+from welltuned.search import Search, search, space, trials
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.workbench import Workbench
 
@@ -46,8 +47,7 @@ def plan(rows: Path, model_folder: Callable[[str], Path]) -> Make:
         return Search(
             data=DataSpec(source=str(rows)),
             model=ModelSpec(name=str(model_folder("bert")), max_length=40),
-            expression=method,
-            options={"batch_size": 8, "epochs": 2},
+            base=candidate(method, {"batch_size": 8, "epochs": 2}),
             space=space(method, grids, []),
             compute=ComputeSpec(device="cpu", precision="fp32"),
             **options,
@@ -112,7 +112,7 @@ def test_a_search_that_was_cut_off_goes_on(plan: Make, tmp_path: Path, monkeypat
         return runs.trial(spec, folder, bench)
 
     with monkeypatch.context() as patch:
-        patch.setattr(searching, "trial", breaks_off)
+        patch.setattr(trials, "trial", breaks_off)
         with pytest.raises(KeyboardInterrupt):
             search(one, tmp_path / "cut", Workbench(), "typed")
     heard = Heard()
@@ -139,7 +139,7 @@ def test_a_trial_that_fails_stands_as_failed(plan: Make, tmp_path: Path, monkeyp
             raise DivergedError("not finite at step 3")
         return runs.trial(spec, folder, bench)
 
-    monkeypatch.setattr(searching, "trial", diverges)
+    monkeypatch.setattr(trials, "trial", diverges)
     found = search(plan(["lr=1e-3,9e-1"]), tmp_path / "one", Workbench(), "typed")
     assert [one.failure for one in found.trials] == [None, "not finite at step 3"]
     assert found.chosen == 0

@@ -23,6 +23,13 @@ def command(
         str, typer.Option("--models", "--model", "-m", help="Comma-separated aliases, Hub ids or folders.")
     ] = "minilm",
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates, such as 0,1,2.")] = "0",
+    trials: Annotated[
+        int | None, typer.Option("--trials", "--n-trials", help="Tune each line on dev with so many trials.", min=1)
+    ] = None,
+    max_seconds: options.MaxSeconds = None,
+    grid: options.Grid = None,
+    range: options.Range = None,
+    sampler: options.Sampler = None,
     memory_limit: options.MemoryLimit = None,
     margin: options.Margin = 1.0,
     out: options.Out = None,
@@ -30,16 +37,18 @@ def command(
 ) -> None:
     """Compare methods on one problem: a table, plots, and an answer that can be defended.
 
-    --models and --head take comma-separated lists: every method runs on each model under each head. Runs that are
-    finished in the folder of results are read, not trained again.
+    With --trials, --max-seconds, --grid or --range each line's hyperparameters are chosen on dev first, all within the
+    same budget. --models and --head take lists: every method runs on each model under each head. Finished runs are
+    read, not trained again.
     """
     from welltuned import plan
     from welltuned.cli import console, requests
-    from welltuned.compare import Comparison, compare
+    from welltuned.compare import Comparison, Tuning, compare
     from welltuned.report import render
     from welltuned.report.terminal import told
     from welltuned.workbench import Workbench
 
+    tuning = Tuning(tuple(grid or ()), tuple(range or ()), sampler, trials, max_seconds)
     comparison = Comparison(
         data=groups.data_spec(data, columns, samples),
         candidates=plan.candidates(methods, vars(training)),
@@ -47,6 +56,7 @@ def command(
         seeds=requests.seeds(seeds),
         compute=compute.spec(),
         margin=margin / 100,
+        tuning=tuning if tuning != Tuning() else None,
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:

@@ -18,23 +18,13 @@ def command(
     compute: groups.ComputeOptions,
     method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., what all trials have in common.")] = "full",
     model: options.Model = "minilm",
-    grid: Annotated[
-        list[str] | None,
-        typer.Option(help="Values of one hyperparameter, such as lr=1e-4,5e-4; repeatable.", metavar="FIELD=A,B"),
-    ] = None,
-    range: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Bounds of one, such as lr=1e-5..1e-3; from a factor of 10 on, on a logarithmic scale.",
-            metavar="FIELD=LOW..HIGH",
-        ),
-    ] = None,
-    sampler: Annotated[
-        str | None, typer.Option(help="grid, random or tpe; else a grid where only lists are given, or tpe.")
-    ] = None,
+    grid: options.Grid = None,
+    range: options.Range = None,
+    sampler: options.Sampler = None,
     trials: Annotated[
         int | None, typer.Option("--trials", "--n-trials", help="Trials of random or tpe; else 12.", min=1)
     ] = None,
+    max_seconds: options.MaxSeconds = None,
     sampler_seed: Annotated[int, typer.Option(help="Decides what is suggested.", min=0)] = 0,
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates of each trial, such as 0,1,2.")] = "0",
     memory_limit: options.MemoryLimit = None,
@@ -45,6 +35,7 @@ def command(
 
     Without --grid and --range the method's own space is searched. Finished trials are read, not trained again.
     """
+    from welltuned import plan as plans
     from welltuned.cli import console, requests
     from welltuned.report import render
     from welltuned.report.terminal import told
@@ -54,11 +45,11 @@ def command(
     plan = Search(
         data=groups.data_spec(data, columns, samples),
         model=encoder.spec(model),
-        expression=method,
-        options=vars(training),
+        base=plans.candidate(method, vars(training)),
         space=space(method.partition(":")[0].strip(), grid or [], range or []),
         sampler=sampler,
         trials=trials,
+        seconds=max_seconds,
         sampler_seed=sampler_seed,
         seeds=requests.seeds(seeds),
         compute=compute.spec(),

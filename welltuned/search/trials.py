@@ -1,0 +1,175 @@
+"""The trials of a search: what is varied, what was tried, and the best so far."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from welltuned import judging
+from welltuned.errors import DivergedError, ResourceError, UsageError, WelltunedError
+from welltuned.methods._base import Choice, Range
+from welltuned.plan import Candidate, varied
+from welltuned.record import Budget, RunRecord, SearchTrial
+from welltuned.run import forget_state, trial
+from welltuned.search.proposals import Proposals, Values, proposals
+from welltuned.search.space import Space, told
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Search:
+    """What to search: one method on one model, over a space of its fields and of training options.
+
+    Attributes:
+        base: what all trials have in common.
+        space: what varies.
+        sampler: "grid", "random" or "tpe"; None for a grid where the space allows it.
+        trials: how many at most; None for all of a grid.
+        seconds: no trial begins once those before it took so many seconds of training; None for no such bound.
+        sampler_seed: of the sampler.
+        seeds: each trial is trained once with each.
+    """
+
+    data: DataSpec
+    model: ModelSpec
+    base: Candidate
+    space: Space
+    sampler: str | None = None
+    trials: int | None = None
+    seconds: float | None = None
+    sampler_seed: int = 0
+    seeds: Sequence[int] = (0,)
+    compute: ComputeSpec = field(default_factory=ComputeSpec)
+
+    def candidate(self, values: Mapping[str, Any]) -> Candidate:
+        """The candidate with these values."""
+        return varied(self.base, values)
+
+    def runs(self, values: Mapping[str, Any]) -> list[RunSpec]:
+        """One spec a seed."""
+        one = self.candidate(values)
+        return [one.run(self.data, self.model, seed, self.compute) for seed in self.seeds]
+
+    @property
+    def id(self) -> str:
+        """Identity of the whole."""
+        common = [spec.id for spec in self.runs({})]
+        varied = {name: told(part) for name, part in self.space.items()}
+        words = json.dumps([common, varied, self.sampler, self.trials, self.seconds, self.sampler_seed])
+        return hashlib.sha256(words.encode()).hexdigest()[:12]
+
+    def proposals(self) -> tuple[str, Proposals]:
+        """The sampler by name, and its suggestions; each value of the space is tried on a candidate before.
+
+        Raises:
+            UsageError: nothing varies, a value that the method refuses, or two that are the same.
+        """
+        if not self.space:
+            raise UsageError("there is nothing to vary", where="--grid", mend="write --grid lr=1e-4,5e-4,1e-3")
+        for name, part in self.space.items():
+            values = part.values if isinstance(part, Choice) else (_end(part, part.low), _end(part, part.high))
+            made = [self.runs({name: value})[0].id for value in values]
+            if len(set(made)) < len(made):
+                raise UsageError(f"two values of {name} are the same", where="--grid", mend="name each value once")
+        return proposals(self.space, self.sampler, self.trials, self.sampler_seed)
+
+
+def _end(part: Range, value: float) -> float:
+    return int(value) if part.whole else value
+
+
+class Trials:
+    """The trials of a search as they are done; only the best so far keeps its trained tensors.
+
+    Args:
+        plan: what is searched.
+        folder: gets one folder a run.
+        bench: what they share.
+
+    Attributes:
+        done: in their order.
+        asked: the values of each as they were proposed.
+    """
+
+    def __init__(self, plan: Search, folder: Path, bench: Workbench) -> None:
+        self._plan, self._folder, self._bench = plan, folder, bench
+        self.done: list[SearchTrial] = []
+        self.asked: list[Values] = []
+        self._error: WelltunedError | None = None
+
+    def folder(self, spec: RunSpec) -> Path:
+        """Of one run."""
+        return self._folder / spec.name
+
+    @property
+    def best(self) -> SearchTrial:
+        """The highest mean dev accuracy; of equals the lower dev loss, then the earlier.
+
+        Raises:
+            WelltunedError: no trial came to its end; the last failure is told.
+        """
+        whole = [one for one in self.done if one.dev is not None]
+        if not whole:
+            assert self._error is not None
+            raise self._error
+        return max(whole, key=lambda one: (one.dev, -(one.dev_loss or math.inf), -one.number))
+
+    @property
+    def budget(self) -> Budget:
+        """What the finished trials took, and what fewer of them would have found."""
+        whole = [one for one in self.done if one.dev is not None]
+        return judging.budget([one.dev or 0.0 for one in whole], sum(one.seconds for one in whole))
+
+    def work(self, proposed: Proposals) -> None:
+        """Do what is proposed until nothing is left."""
+        started, total = time.perf_counter(), proposed.total
+        while (values := proposed.ask()) is not None:
+            self.asked.append(values)
+            self.done.append(self._trial(len(self.done), values))
+            proposed.tell(self.done[-1].dev)
+            self._forget_beaten()
+            if self._plan.seconds is not None and sum(one.seconds for one in self.done) >= self._plan.seconds:
+                break
+            gone = time.perf_counter() - started
+            self._bench.observer.part(len(self.done), total, gone / len(self.done) * (total - len(self.done)))
+
+    def _trial(self, number: int, values: Values) -> SearchTrial:
+        one, specs = self._plan.candidate(values), self._plan.runs(values)
+        resolved = {**one.method.config, **one.train.model_dump()}
+        shown = {name: resolved[name] for name in values}
+        self._bench.observer.say(f"trial {number + 1}: {', '.join(f'{name}={value}' for name, value in shown.items())}")
+        result = SearchTrial(number=number, values=shown, runs=[spec.name for spec in specs])
+        records: list[RunRecord] = []
+        try:
+            records = [trial(spec, self.folder(spec), self._bench) for spec in specs]
+        except (ResourceError, DivergedError) as error:
+            if (error.where or "").startswith(str(self._folder)):  # the disk failed, not the trial
+                raise
+            self._error, result.failure = error, error.what
+            self._bench.observer.say(f"trial {number + 1} failed: {error.what}")
+            return result
+        best = [record.curve[record.best_epoch - 1] for record in records]
+        result.dev_by_seed = [row.dev_accuracy for row in best]
+        result.dev = float(np.mean(result.dev_by_seed))
+        result.dev_loss = float(np.mean([row.dev_loss for row in best]))
+        result.best_epochs = [row.epoch for row in best]
+        result.seconds = sum(record.timings["train"] + record.timings["dev"] for record in records)
+        result.alarms = list({alarm.kind: alarm for record in records for alarm in record.alarms}.values())
+        return result
+
+    def _forget_beaten(self) -> None:
+        if not any(one.dev is not None for one in self.done):
+            return
+        kept = self.best.number
+        for one in self.done:
+            for name in one.runs if one.number != kept else []:
+                forget_state(self._folder / name)
