@@ -4,8 +4,8 @@ import pytest
 
 from welltuned import methods
 from welltuned.errors import UsageError
-from welltuned.plan import candidate, candidates
-from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
+from welltuned.plan import candidate, candidates, shape
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, ShapeSpec
 
 
 @pytest.mark.parametrize("name", methods.names())
@@ -68,3 +68,16 @@ def test_lists() -> None:
             candidates(nothing, {})
     with pytest.raises(UsageError, match="named twice"):
         candidates("full,head, full", {})
+
+
+def test_a_shape_in_words() -> None:
+    assert shape("bert") == ShapeSpec()
+    assert shape(" roberta:layers=4:hidden=256:heads=8 ") == ShapeSpec(family="roberta", layers=4, hidden=256, heads=8)
+
+
+@pytest.mark.parametrize(
+    "words", ["gpt2", "bert:width=3", "bert:layers", "bert:layers=0", "bert:hidden=30:heads=4", ""]
+)
+def test_what_is_no_shape(words: str) -> None:
+    with pytest.raises(UsageError, match="is no shape"):
+        shape(words)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -108,5 +109,9 @@ def rows_of_step(step: int, count: int, batch_size: int, seed: int) -> Ints:
     """The rows of step number ``step`` (from 0): every epoch visits each row once, in an order of its own."""
     per_epoch = math.ceil(count / batch_size)
     epoch, at = divmod(step, per_epoch)
-    order = np.random.default_rng([seed, epoch]).permutation(count)
-    return order[at * batch_size : (at + 1) * batch_size]
+    return _order(count, seed, epoch)[at * batch_size : (at + 1) * batch_size]
+
+
+@lru_cache(maxsize=1)
+def _order(count: int, seed: int, epoch: int) -> Ints:
+    return np.random.default_rng([seed, epoch]).permutation(count)

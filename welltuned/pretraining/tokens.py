@@ -47,8 +47,8 @@ class Stream:
 
 def token_streams(
     corpus: Corpus, tokenizer: Any, held_out: float, folder: Path, observer: Observer
-) -> tuple[str, dict[str, Stream]]:
-    """The streams of both parts, written on first use, and an id of what they were made from.
+) -> dict[str, Stream]:
+    """The streams of both parts, written on first use.
 
     A line is held out or not by its own content, so equal lines are never on both sides.
 
@@ -59,14 +59,14 @@ def token_streams(
     Raises:
         DataError: one of the parts is empty.
     """
-    identity = _identity(corpus, tokenizer, held_out)
+    identity = identity_of(corpus, tokenizer, held_out)
     said = folder / "tokens.json"
     if not said.is_file() or json.loads(said.read_bytes())["id"] != identity:
         observer.stage("tokenizing", 0)
         with whole_folder(folder) as draft:
             _write(corpus, tokenizer, held_out, draft, observer)
             (draft / said.name).write_text(json.dumps({"id": identity, "text": corpus.name}) + "\n")
-    return identity, {part: _open(folder, part, corpus) for part in PARTS}
+    return {part: _open(folder, part, corpus) for part in PARTS}
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def is_held_out(line: str, share: float) -> bool:
     return int.from_bytes(digest, "big") < share * 2.0**64
 
 
-def _identity(corpus: Corpus, tokenizer: Any, held_out: float) -> str:
+def identity_of(corpus: Corpus, tokenizer: Any, held_out: float) -> str:
+    """SHA-256 over all that decides the streams: text, tokenizer, and the share held out."""
     parts = (corpus.hash, tokenizer.backend_tokenizer.to_str(), repr(held_out))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 

@@ -69,6 +69,7 @@ class PretrainingRecord(Schema):
     """What ``pretrain`` found; ``results.json`` of its folder. ``model/`` beside it goes into every ``--model``.
 
     Attributes:
+        tokens_id: SHA-256 over text, tokenizer and held-out share.
         tokens, rows: of "train" and "held_out".
         evaluated: held-out rows in each evaluation.
         predicted: held-out tokens to be predicted in each evaluation.
@@ -81,6 +82,7 @@ class PretrainingRecord(Schema):
     command: str
     spec: PretrainSpec
     text: str
+    tokens_id: str
     vocabulary: int
     parameters: int
     tokens: dict[str, int]

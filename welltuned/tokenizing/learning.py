@@ -16,7 +16,7 @@ from transformers import BertTokenizer, RobertaTokenizer
 
 from welltuned.data.corpus import Corpus
 from welltuned.errors import UsageError
-from welltuned.record import whole_folder
+from welltuned.record import whole_folder, write_json
 from welltuned.record.tokenizers import LearnedRecord
 from welltuned.tokenizing.fitting import fit
 
@@ -58,7 +58,7 @@ def learn(corpus: Corpus, kind: str, size: int, cased: bool, folder: Path, comma
     )
     with whole_folder(folder) as draft:
         tokenizer.save_pretrained(draft)
-        (draft / "results.json").write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_json(draft / "results.json", record)
     return record
 
 

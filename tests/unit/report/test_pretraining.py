@@ -21,7 +21,7 @@ def record(trained: tuple[str, ...] = ("nothing", "head", "all", "all")) -> Pret
     ]  # fmt: skip
     return PretrainingRecord(
         id="0", command="welltuned pretrain", spec=PretrainSpec(text=DataSpec(source="x"), shape=ShapeSpec(), lr=1e-3),
-        text="a text", vocabulary=100, parameters=1000, tokens={"train": 12_345, "held_out": 678},
+        text="a text", tokens_id="0", vocabulary=100, parameters=1000, tokens={"train": 12_345, "held_out": 678},
         rows={"train": 98, "held_out": 6}, evaluated=6, predicted=90, fresh_head=True,
         unigram=Unigram(loss=6.0, accuracy=0.08), curve=curve, shown=[], verdict="", provenance=provenance(),
     )  # fmt: skip

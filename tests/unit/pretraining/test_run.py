@@ -12,11 +12,16 @@ from families import WORDS
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
+from welltuned.data.corpus import read_corpus
 from welltuned.engine import Compute, seed_everything
 from welltuned.errors import DataError, DivergedError, UsageError
 from welltuned.pretrained import pretrained
 from welltuned.pretraining import loop, pretrain, preview
+from welltuned.pretraining.beginning import begin
 from welltuned.pretraining.masked_lm import MaskedLM
+from welltuned.pretraining.rows import packing
+from welltuned.pretraining.run import verdict
+from welltuned.pretraining.tokens import token_streams
 from welltuned.progress import Observer
 from welltuned.record.pretraining import StepRow, Unigram
 from welltuned.run import provenance
@@ -134,6 +139,18 @@ def test_a_finished_one_is_read(text: Path, tmp_path: Path) -> None:
         pretrain(spec(text), tmp_path, observer, "")
 
 
+def test_another_tokenizer_in_the_same_place_is_another_run(text: Path, tmp_path: Path) -> None:
+    pretrain(spec(text), tmp_path / "a", Observer(), "")
+    shutil.copytree(tmp_path / "a" / "model", tmp_path / "t", ignore=shutil.ignore_patterns("config.json"))
+    one = spec(text, tokenizer=str(tmp_path / "t"), steps=0)
+    first = pretrain(one, tmp_path / "b", Observer(), "")
+    vocabulary = AutoTokenizer.from_pretrained(tmp_path / "t").get_vocab()
+    type(AutoTokenizer.from_pretrained(tmp_path / "t"))(vocab={**vocabulary, "more": len(vocabulary)}).save_pretrained(
+        tmp_path / "t"
+    )
+    assert pretrain(one, tmp_path / "b", Observer(), "").vocabulary == first.vocabulary + 1
+
+
 def test_the_seed_decides(text: Path, tmp_path: Path) -> None:
     losses = [
         pretrain(spec(text, seed=seed), tmp_path / str(at), Observer(), "").curve[-1].held_out_loss
@@ -156,9 +173,10 @@ def test_the_head_is_trained_first(text: Path, tmp_path: Path, model_folder: Cal
 
 def test_masks_of_the_held_out_rows_stay_and_those_of_training_change(text: Path, tmp_path: Path) -> None:
     one = spec(text)
-    start = pretrain.__globals__["_start"](one, pretrain.__globals__["read_corpus"](one.text))
-    corpus = pretrain.__globals__["read_corpus"](one.text)
-    _, made = pretrain.__globals__["_text"](one, corpus, start, tmp_path, Observer())
+    corpus = read_corpus(one.text)
+    start = begin(one, corpus)
+    streams = token_streams(corpus, start.tokenizer, one.held_out, tmp_path, Observer())
+    made = loop.Text(streams, packing(start.tokenizer, one.max_length), one)
     first, second = ([rows.inputs.tolist() for rows in made.held_out()] for _ in range(2))
     assert first == second
     per_epoch = math.ceil(made.how.count(made.streams["train"]) / 8)
@@ -223,7 +241,6 @@ def row(step: int, loss: float, trained: str = "all") -> StepRow:
 
 
 def test_the_verdict_says_what_a_reader_must_know(text: Path) -> None:
-    verdict = pretrain.__globals__["verdict"]
     alone = Unigram(loss=5.0, accuracy=0.1)
     curve = [row(0, 9, "nothing"), row(4, 6, "head"), row(8, 2), row(12, 3)]
     said = verdict(spec(text), curve, alone)
