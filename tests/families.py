@@ -6,6 +6,7 @@ logits. Dropout is on wherever a family has it.
 
 from __future__ import annotations
 
+import csv
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -204,6 +205,20 @@ def examples(n: int, classes: int = 2, seed: int = 0, longest: int = 8) -> Split
     questions = tuple(sentence(random, random.integers(1, 4)) for _ in range(n))
     passages = tuple(f"{WORDS[label]} {sentence(random, random.integers(0, longest))}".strip() for label in labels)
     return Split(questions, passages, labels.astype(np.int64), tuple(f"made:{i}" for i in range(n)))
+
+
+def write_examples(folder: Path, sizes: Mapping[str, int]) -> Path:
+    """A folder with one csv file a split, so many rows each, no two alike."""
+    for seed, (name, n) in enumerate(sizes.items()):
+        split = examples(n, seed=seed + 10)
+        assert split.pair is not None
+        assert split.label is not None
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["question", "passage", "answer"])
+            for i, (text, pair, label) in enumerate(zip(split.text, split.pair, split.label, strict=True)):
+                writer.writerow([f"{text} {name} {i}", f"{pair} {name} {i}", ("no", "yes")[label]])
+    return folder
 
 
 def tokenized(origin: Pretrained, n: int = 8, classes: int = 2, seed: int = 0, longest: int = 8) -> TokenizedSplit:

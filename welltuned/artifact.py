@@ -8,23 +8,21 @@ that keep their tensors apart also export an adapter for peft.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
 )
 
 from welltuned.encoders import Encoder, NativeHead
-from welltuned.errors import DataError, ResourceError
+from welltuned.errors import DataError
 from welltuned.methods._base import Method
 from welltuned.model import WelltunedConfig, WelltunedForSequenceClassification
 from welltuned.pretrained import Pretrained, quieten_transformers
+from welltuned.record import whole_folder
 from welltuned.spec import MethodSpec
 
 
@@ -51,30 +49,11 @@ def save(
     """
     encoder.to("cpu").eval()
     encoder.backbone.set_attn_implementation("sdpa" if encoder.backbone._supports_sdpa else "eager")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.parent.glob(f".{folder.name}.*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
-            method.export_adapter(encoder, draft / "adapter", origin.address)
-            model = _as_transformers(encoder, method, spec, labels)
-            model.save_pretrained(draft)
-            origin.tokenizer.save_pretrained(draft)
-            draft.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            draft.replace(folder)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-    except (OSError, SafetensorError) as error:
-        raise ResourceError(
-            "cannot write the trained model",
-            where=str(folder),
-            why=getattr(error, "strerror", None) or str(error),
-            mend="choose another --out folder, make room, or give yourself permission to write there",
-        ) from error
+    with whole_folder(folder) as draft:
+        method.export_adapter(encoder, draft / "adapter", origin.address)
+        model = _as_transformers(encoder, method, spec, labels)
+        model.save_pretrained(draft)
+        origin.tokenizer.save_pretrained(draft)
     return model
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,9 @@ from welltuned.errors import DataError, DivergedError, ResourceError, UsageError
 from welltuned.judging import MARGIN, Baselines, Entrant, Judgement, Terms, judge
 from welltuned.plan import Candidate
 from welltuned.record import Alarm, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
-from welltuned.run import Workbench, provenance, run
+from welltuned.run import provenance, run
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,14 @@ class Comparison:
     @property
     def terms(self) -> Terms:
         """By what is judged: cheap means few trained parameters within one model, few seconds across models."""
-        return Terms(margin=self.margin, cost="trained parameters" if len(self.models) == 1 else "seconds")
+        one_model = len({model.name for model in self.models}) == 1
+        return Terms(margin=self.margin, cost="trained parameters" if one_model else "seconds")
+
+    def label(self, candidate: Candidate, model: ModelSpec) -> str:
+        """What a line of the table is called: the candidate, and of model and head what is not the same for all."""
+        names, heads = ({getattr(one, field) for one in self.models} for field in ("name", "head"))
+        on = f" on {model.name}" if len(names) > 1 else ""
+        return candidate.name + on + (f", {model.head} head" if len(heads) > 1 else "")
 
     def runs(self, candidate: Candidate, model: ModelSpec) -> list[RunSpec]:
         """One spec a seed."""
@@ -85,7 +94,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
     beside = Baselines([baselines.majority(dataset), baselines.tfidf(dataset)], baselines.one_text_each(dataset))
     for one in beside.standing:
         bench.observer.say(f"{one.name}: {one.seconds:.1f} s")
-    entries = [_train(plan, candidate, model, folder, bench) for candidate, model in pairs]
+    entries = _trained(plan, pairs, folder, bench)
     if not any(entry.records for entry in entries if entry.error is None):
         raise next(entry.error for entry in entries if entry.error is not None)
     labels = vault.open_test(dataset, folder, plan.id, "final comparison")
@@ -126,8 +135,19 @@ def _weights(plan: Comparison, bench: Workbench) -> str:
     return " ".join(dict.fromkeys(bench.model(model).weights_hash for model in plan.models))
 
 
+def _trained(
+    plan: Comparison, pairs: Sequence[tuple[Candidate, ModelSpec]], folder: Path, bench: Workbench
+) -> list[Entrant]:
+    entries, started = [], time.perf_counter()
+    for done, (candidate, model) in enumerate(pairs, start=1):
+        entries.append(_train(plan, candidate, model, folder, bench))
+        gone = time.perf_counter() - started
+        bench.observer.part(done, len(pairs), gone / done * (len(pairs) - done))
+    return entries
+
+
 def _train(plan: Comparison, candidate: Candidate, model: ModelSpec, folder: Path, bench: Workbench) -> Entrant:
-    name = candidate.name if len(plan.models) == 1 else f"{candidate.name} on {model.name}"
+    name = plan.label(candidate, model)
     entry = Entrant(name, candidate.name, model.name, candidate.method.config)
     for spec in plan.runs(candidate, model):
         bench.observer.say(f"{name}, seed {spec.train.seed}: {spec.train.epochs} epochs at lr {spec.train.lr:g}")

@@ -368,9 +368,16 @@ def _wilson(correct: Correct) -> Score:
 
 def _verdict(record: RunRecord, test: Score, majority: float) -> str:
     against = "above" if record.dev_accuracy > majority else "no better than"
+    last = record.curve[-1]
+    turned = (
+        f"; after that peak {100 * record.lost_after_peak:.1f} points of dev were lost by epoch {last.epoch}, while "
+        f"train went on to {last.train_accuracy:.1%}"
+        if record.lost_after_peak > 0
+        else ""
+    )
     return (
         f"test accuracy {test.accuracy:.1%} [{test.low:.1%}, {test.high:.1%}]; dev {record.dev_accuracy:.1%} at epoch "
-        f"{record.best_epoch} of {len(record.curve)}, {against} the majority class's {majority:.1%}"
+        f"{record.best_epoch} of {len(record.curve)}, {against} the majority class's {majority:.1%}{turned}"
     )
 
 
@@ -380,10 +387,22 @@ def _overfitted(record: RunRecord) -> str:
     if right == rows:
         first = next(row.epoch for row in record.curve if row.dev_accuracy == 1.0)
         return f"learned: all {rows} rows are right from epoch {first} on, so training works"
-    falling = record.curve[-1].train_loss < 0.8 * record.curve[0].train_loss
-    cause = (
-        "the loss is still falling: more epochs are likely to do it"
-        if falling
-        else "the loss hardly moves: the learning rate is likely too low, or far too high, for this method"
-    )
-    return f"not learned: {right} of {rows} rows are right after {len(record.curve)} epochs; {cause}"
+    return f"not learned: {right} of {rows} rows are right after {len(record.curve)} epochs; {_cause(record)}"
+
+
+def _cause(record: RunRecord) -> str:
+    """Why a few rows were not learned, as far as the curve tells."""
+    losses = [row.train_loss for row in record.curve]
+    lr, usual = record.spec.train.lr, f"this method starts from --lr {record.usual_lr:g}"
+    if losses[-1] > 1.2 * min(losses) and losses[-1] > 0.5 * losses[0]:
+        return (
+            f"the loss jumps from {min(losses):.2f} to {losses[-1]:.2f}: the learning rate {lr:g} is too high; {usual}"
+        )
+    if losses[-1] < 0.8 * losses[0]:
+        return f"the loss is still falling ({losses[0]:.2f} to {losses[-1]:.2f}): more epochs are likely to do it"
+    if lr >= record.usual_lr:
+        return (
+            f"the loss hardly moves at a learning rate of {lr:g}: it is too high, or two of these rows are the same "
+            f"text with different labels (welltuned check tells); {usual}"
+        )
+    return f"the loss hardly moves: the learning rate {lr:g} is too low for so few steps; {usual}"

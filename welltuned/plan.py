@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from welltuned import methods
 from welltuned.errors import UsageError
-from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, TrainSpec
+from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, ShapeSpec, TrainSpec
 
 COMMON = ("seed", "overfit")
 """Training options that no single method of a comparison may have for itself."""
@@ -77,3 +77,23 @@ def candidates(expressions: str, options: Mapping[str, Any]) -> list[Candidate]:
     if len({one.name for one in found}) < len(found):
         raise UsageError("a method is named twice", where="--methods")
     return found
+
+
+def shape(expression: str) -> ShapeSpec:
+    """Read ``FAMILY[:FIELD=VALUE]...``, such as ``roberta:layers=4:hidden=256:heads=4``.
+
+    Raises:
+        UsageError: no such family or field, or a value out of range.
+    """
+    family, *assignments = expression.strip().split(":")
+    fields = dict(assignment.partition("=")[::2] for assignment in assignments)
+    try:
+        return ShapeSpec.model_validate({"family": family, **fields})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            f"{expression!r} is no shape",
+            where="--shape",
+            why=": ".join([*map(str, first["loc"]), first["msg"]]),
+            mend="write bert or roberta with layers, hidden and heads, such as bert:layers=2:hidden=128:heads=2",
+        ) from error

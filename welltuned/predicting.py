@@ -13,7 +13,7 @@ from welltuned import artifact
 from welltuned.batches import sorted_batches, tokenize
 from welltuned.data.dataset import Split
 from welltuned.errors import DataError, UsageError
-from welltuned.record import RunRecord, read_comparison, read_run
+from welltuned.record import RunRecord, SearchRecord, read_comparison, read_record, read_run, results_kind
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,15 @@ class Answer:
 
 
 def run_folder(folder: Path) -> Path:
-    """The run that a folder means: itself, or the winning run of a comparison.
+    """The run that a folder means: itself, the winning run of a comparison, or the chosen one of a search.
 
     Raises:
         DataError: there is no finished run.
     """
     if (folder / "record.json").is_file():
         return folder
+    if results_kind(folder) == "search":
+        return folder / "trials" / read_record(folder / "results.json", SearchRecord).winner.runs[0]
     record = read_comparison(folder)
     winner = next((row for row in record.table if row.name == record.winner and row.runs), None)
     if winner is None:

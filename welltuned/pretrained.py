@@ -14,6 +14,7 @@ from transformers import (
     MODEL_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
@@ -43,6 +44,10 @@ PACKAGED = {"minilm": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab
 """Models that the extra ``offline`` installs, with the SHA-256 of their weights."""
 PACKAGED_FROM = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 """The Hub ids of the same weights."""
+
+_CLASSIFIERS = ("classifier", "pooler", "pre_classifier", "head.", "score")
+_LM_HEADS = ("cls.", "lm_head.", "vocab_", "generator_", "head.", "decoder.", "lm_predictions.")
+"""How the families name the tensors of their heads."""
 
 HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
@@ -91,7 +96,28 @@ class Pretrained:
             backbone = self._load(AutoModel, **without_pooler(self.config))
             return Encoder(backbone, LinearHead(shape.hidden, classes, head), shape)
 
+    def backbone(self) -> PreTrainedModel:
+        """Load the model alone, with attention that forms its weights and can return them."""
+        model = self._load(AutoModel)
+        model.set_attn_implementation("eager")
+        return cast(PreTrainedModel, model.eval())
+
+    def masked_lm(self, seed: int) -> tuple[PreTrainedModel, bool]:
+        """Load the weights under the family's masked-language-model head, and say whether that head is fresh.
+
+        Args:
+            seed: decides a fresh head's initial weights; its output matrix is that of the word embeddings.
+        """
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model, fresh = self._load_telling(AutoModelForMaskedLM, _LM_HEADS)
+        return model, bool(fresh)
+
     def _load(self, auto: Any, **options: Any) -> PreTrainedModel:
+        return self._load_telling(auto, _CLASSIFIERS, **options)[0]
+
+    def _load_telling(self, auto: Any, heads: tuple[str, ...], **options: Any) -> tuple[PreTrainedModel, list[str]]:
+        """The model, and the tensors of its head that the checkpoint lacks."""
         sdpa = getattr(MODEL_MAPPING[type(self.config)], "_supports_sdpa", False)
         try:
             model, info = auto.from_pretrained(
@@ -111,8 +137,8 @@ class Pretrained:
                 why=_first_line(error),
                 mend="take config.json and model.safetensors from one checkpoint, whole",
             ) from error
-        fresh = ("classifier", "pooler", "pre_classifier", "head.", "score")
-        missing = [name for name in info["missing_keys"] if not name.startswith(fresh) and ".pooler." not in name]
+        fresh = [name for name in info["missing_keys"] if name.startswith(heads) or ".pooler." in name]
+        missing = [name for name in info["missing_keys"] if name not in fresh]
         if missing:
             raise DataError(
                 f"{self.name} lacks {len(missing)} of the encoder's tensors, {missing[0]} among them",
@@ -120,7 +146,7 @@ class Pretrained:
                 why="the weights are of another architecture than config.json says, or incomplete",
                 mend="take config.json and model.safetensors from one checkpoint",
             )
-        return cast(PreTrainedModel, model.float())
+        return cast(PreTrainedModel, model.float()), fresh
 
 
 def quieten_transformers() -> None:
@@ -241,8 +267,26 @@ def _with_defaults(raw: dict[str, Any], name: str) -> dict[str, Any]:
         raise DataError(f"config.json of {name} does not make sense", why=_first_line(error)) from error
 
 
+def tokenizer_of(name: str, max_length: int) -> Any:
+    """The fast tokenizer of a model, or of a folder that holds nothing but a tokenizer.
+
+    Raises:
+        UsageError, DataError, ResourceError: as for :func:`pretrained`.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir() or (folder / "config.json").is_file():
+        return pretrained(ModelSpec(name=name, max_length=max_length)).tokenizer
+    quieten_transformers()
+    return _read_tokenizer(folder, name, max_length)
+
+
 def _tokenizer(folder: Path, config: PreTrainedConfig, spec: ModelSpec) -> Any:
-    name, max_length = spec.name, spec.max_length
+    tokenizer = _read_tokenizer(folder, spec.name, spec.max_length)
+    _require_own(tokenizer, config, spec.name)
+    return tokenizer
+
+
+def _read_tokenizer(folder: Path, name: str, max_length: int) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
@@ -252,7 +296,6 @@ def _tokenizer(folder: Path, config: PreTrainedConfig, spec: ModelSpec) -> Any:
             why=_first_line(error),
             mend="put tokenizer.json and tokenizer_config.json of the same checkpoint into the folder",
         ) from error
-    _require_own(tokenizer, config, name)
     tokenizer.padding_side = "right"
     tokenizer.model_max_length = max_length
     return tokenizer

@@ -10,11 +10,12 @@ import numpy as np
 from welltuned import methods
 from welltuned.engine import resolve
 from welltuned.memory import footprint, longest_batch, measure_step, out_of_memory_told
+from welltuned.optimizer import adamw
 from welltuned.plan import Candidate
 from welltuned.record import MemoryRecord, MemoryRow, write_json
-from welltuned.run import Workbench, assembled, provenance
+from welltuned.run import assembled, provenance
 from welltuned.spec import RunSpec
-from welltuned.train import adamw
+from welltuned.workbench import Workbench
 
 
 def profile(

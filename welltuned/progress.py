@@ -17,5 +17,8 @@ class Observer:
     def epoch(self, row: EpochRow, epochs: int) -> None:
         """An epoch of ``epochs`` has ended with these figures."""
 
+    def part(self, done: int, total: int, left: float) -> None:
+        """So many of the runs or trials of a command are done; about ``left`` seconds of work remain."""
+
     def say(self, text: str) -> None:
         """A sentence for the user: what was guessed, cut, reused or found."""

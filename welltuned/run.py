@@ -1,31 +1,33 @@
-"""RunSpec -> artifact + RunRecord: the only place where the parts meet."""
+"""RunSpec -> artifact + RunRecord: the only place where the parts meet.
+
+A whole run trains, answers the test rows and writes the model. A search wants only the first of these from most of its
+trials: :func:`trial` trains and keeps scores and trained tensors, :func:`complete` makes a whole run of it later.
+"""
 
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import psutil
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from welltuned import __version__, alarms, artifact, frontier, methods
 from welltuned.alarms import Reading, Removal
-from welltuned.batches import Ints, TokenizedSplit, tokenize
-from welltuned.data import load_dataset
-from welltuned.data.dataset import Dataset
+from welltuned.batches import Ints, TokenizedSplit
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
-from welltuned.memory import longest_batch, measure_step, out_of_memory_told
+from welltuned.memory import out_of_memory_told
 from welltuned.methods._base import Method
-from welltuned.pretrained import Pretrained, pretrained
+from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
 from welltuned.record import (
     Alarm,
@@ -33,169 +35,205 @@ from welltuned.record import (
     RunRecord,
     installed_versions,
     processor_name,
+    read_arrays,
     read_run,
+    require_writable,
     write_arrays,
+    write_bytes,
     write_json,
 )
-from welltuned.spec import DataSpec, ModelSpec, RunSpec
-from welltuned.train import fit, predict
+from welltuned.spec import RunSpec
+from welltuned.train import Logits, fit, predict
+from welltuned.workbench import Clock, Splits, Workbench
 
-Splits = dict[str, TokenizedSplit]
+MODEL = "model/config.json"
+STATE = "state.safetensors"
+"""The trained tensors of a trial, until it is completed or beaten."""
 CHECKED_ROWS = 64
 """Dev rows on which a run is checked against itself without what was trained."""
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """Splits with their constant features, and the seconds that train and dev took.
-
-    Each run that uses them is charged with these seconds, whether it computed the features or found them.
-    """
-
-    splits: Splits
-    seconds: float
-
-
-@dataclass
-class Workbench:
-    """What the runs of one command share: data, weights, tokens and constant features, each made once."""
-
-    observer: Observer = field(default_factory=Observer)
-    _datasets: dict[str, Dataset] = field(default_factory=dict)
-    _models: dict[str, Pretrained] = field(default_factory=dict)
-    _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
-    _features: dict[tuple[str, str, str, str], Encoded] = field(default_factory=dict)
-
-    def dataset(self, spec: DataSpec) -> Dataset:
-        """The data, read on first use; its notes are said aloud then."""
-        if spec.id not in self._datasets:
-            dataset = self._datasets[spec.id] = load_dataset(spec)
-            for note in dataset.notes:
-                self.observer.say(note)
-        return self._datasets[spec.id]
-
-    def model(self, spec: ModelSpec) -> Pretrained:
-        """The pretrained model's checked folder, found on first use."""
-        if spec.id not in self._models:
-            self._models[spec.id] = pretrained(spec)
-        return self._models[spec.id]
-
-    def tokens(self, data: DataSpec, model: ModelSpec) -> Splits:
-        """train, dev and test as token ids, made on first use."""
-        key = (data.id, model.id)
-        if key not in self._tokens:
-            dataset, tokenizer = self.dataset(data), self.model(model).tokenizer
-            splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
-            self._tokens[key] = {name: tokenize(split, tokenizer, model.max_length) for name, split in splits.items()}
-            for name, split in self._tokens[key].items():
-                if split.truncation.cut:
-                    self.observer.say(
-                        f"{name}: {split.truncation.share:.1%} of {len(split):,} rows lose the end of the passage "
-                        f"at {model.max_length} tokens"
-                    )
-        return self._tokens[key]
-
-    def features(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> Encoded:
-        """The same splits with their pooled representations, which depend on data, model and arithmetic alone."""
-        key = (spec.data.id, spec.model.id, compute.precision, compute.engine)
-        if key not in self._features:
-            self.observer.stage("encoding once", sum(len(split) for split in splits.values()))
-            clock, found, rows = Clock(), {}, spec.train.eval_batch_size
-            for name, split in splits.items():
-                with clock(name):
-                    found[name] = frontier.with_features(encoder, split, rows, compute, self.observer.advance)
-            self._features[key] = Encoded(found, clock.seconds["train"] + clock.seconds["dev"])
-        return self._features[key]
-
-
-class Clock:
-    """Seconds by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        """Add the seconds of the block to ``name``."""
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
-
-
 def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
-    """Train as the spec says and leave a whole run folder.
+    """Train as the spec says and leave a whole run folder: record, answers to dev and test, model.
 
-    A finished run of the same spec, on the same data and weights, is read instead.
+    A finished run of the same spec, on the same data and weights, is read instead. A run that overfits a few rows
+    does not look at the test rows.
 
     Raises:
         WelltunedError: of the kind that fits what went wrong; the folder then holds no record of this run.
     """
-    clock, compute = Clock(), resolve(spec.compute)
-    with clock("load"):
-        dataset, origin = bench.dataset(spec.data), bench.model(spec.model)
-        finished = finished_run(spec, folder, dataset.hash, origin.weights_hash)
-        if finished is not None:
-            bench.observer.say(f"{spec.name}: finished before, its record is read")
-            return finished
-        tokens = bench.tokens(spec.data, spec.model)
-        method = methods.build(spec.method)
-        encoder = assembled(spec, method, origin, len(dataset.labels), compute)
-    trained, total = _count(encoder, method.ledger(encoder.shape))
-    splits = _rows(tokens, spec)
-    read = _read(splits, dataset.labels, bench.observer)
-    with out_of_memory_told(f"{spec.method.name} with batches of {spec.train.batch_size}"):
-        with clock("memory"):
-            memory = measure_step(encoder, longest_batch(splits["train"], spec.train.batch_size), compute)
-        if frontier.is_constant_below_head(encoder):
-            encoded = bench.features(spec, encoder, tokens, compute)
-            splits = _rows(encoded.splits, spec)
-            clock.seconds |= {"features": encoded.seconds}
-        found = fit(encoder, method, splits["train"], splits["dev"], spec.train, compute, bench.observer)
-        clock.seconds |= found.seconds
-        with clock("check"):
-            fresh = partial(assembled, spec, method, origin, len(dataset.labels), compute)
-            removed = _removed(encoder, fresh, splits["dev"], spec, compute)
-        with clock("test"):
-            bench.observer.stage("predicting test", len(splits["test"]))
-            test_logits = predict(encoder, splits["test"], spec.train.eval_batch_size, compute, bench.observer.advance)
-    predictions = {"dev.logits": found.dev_logits, "dev.labels": splits["dev"].known_labels, "test.logits": test_logits}
-    with clock("save"):
-        _save(folder, spec, predictions)
-        artifact.save(folder / "model", encoder, method, spec.method, origin, dataset.labels)
-    record = RunRecord(
-        id=spec.id,
-        name=spec.name,
-        spec=spec,
-        labels=list(dataset.labels),
-        columns=asdict(dataset.columns),
-        rows={name: len(split) for name, split in splits.items()},
-        curve=found.curve,
-        best_epoch=found.best_epoch,
-        dev_accuracy=found.curve[found.best_epoch - 1].dev_accuracy,
-        ledger=method.ledger(encoder.shape),
-        trained_parameters=trained,
-        all_parameters=total,
-        memory=memory,
-        timings=clock.seconds,
-        truncation={name: split.truncation for name, split in splits.items()},
-        alarms=[*read, *found.alarms, *(alarms.raised(removed) if removed else [])],
-        notes=list(dataset.notes),
-        provenance=provenance(compute, dataset, origin.weights_hash),
-    )
+    subject = _Subject(spec, bench)
+    finished = subject.finished(folder, MODEL)
+    if finished is not None:
+        bench.observer.say(f"{spec.name}: finished before, its record is read")
+        return finished
+    require_writable(folder)
+    return subject.leave_whole(folder, *subject.train())
+
+
+def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
+    """Train as the spec says, and keep the record, the answers to dev and the trained tensors.
+
+    A finished trial or run of the same spec, on the same data and weights, is read instead.
+
+    Raises:
+        WelltunedError: as in :func:`run`.
+    """
+    subject = _Subject(spec, bench)
+    finished = subject.finished(folder)
+    if finished is not None:
+        bench.observer.say(f"{spec.name}: finished before, its record is read")
+        return finished
+    require_writable(folder)
+    predictions, record = subject.train()
+    _begin(folder, spec, predictions)
+    write_bytes(folder / STATE, save(subject.method.state(subject.encoder)))
     write_json(folder / "record.json", record)
     return record
 
 
-def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str) -> RunRecord | None:
-    """The record of an earlier run of exactly this spec on exactly this data and model, if it is there whole."""
+def complete(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
+    """Make a whole run of a finished trial: answer the test rows, write the model.
+
+    Where the trained tensors are gone, they are trained again.
+    """
+    subject = _Subject(spec, bench)
+    record, state = subject.finished(folder), _state(folder)
+    if record is None or state is None or subject.finished(folder, MODEL) is not None:
+        return run(spec, folder, bench)
+    subject.method.load_state(subject.encoder, state)
+    whole = subject.leave_whole(folder, read_arrays(folder / "predictions.safetensors"), record)
+    forget_state(folder)
+    return whole
+
+
+def _state(folder: Path) -> dict[str, Tensor] | None:
+    try:
+        return load_file(folder / STATE)
+    except (OSError, SafetensorError):
+        return None
+
+
+def forget_state(folder: Path) -> None:
+    """Drop the trained tensors of a trial that is not chosen, or is a whole run now."""
+    (folder / STATE).unlink(missing_ok=True)
+
+
+class _Subject:
+    """The parts of one run: data, encoder with its method, rows; and what is done with them."""
+
+    def __init__(self, spec: RunSpec, bench: Workbench) -> None:
+        self.spec, self.bench = spec, bench
+        self.clock, self.compute = Clock(), resolve(spec.compute)
+        with self.clock("load"):
+            self.dataset, self.origin = bench.dataset(spec.data), bench.model(spec.model)
+        self.method = methods.build(spec.method)
+        self._encoder: Encoder | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The pretrained encoder with the method attached, loaded on first use."""
+        if self._encoder is None:
+            with self.clock("load"):
+                self._encoder = self._assembled()
+        return self._encoder
+
+    def _assembled(self) -> Encoder:
+        return assembled(self.spec, self.method, self.origin, len(self.dataset.labels), self.compute)
+
+    def finished(self, folder: Path, *needed: str) -> RunRecord | None:
+        """An earlier record of exactly this spec, data and weights, if it and the needed files are there."""
+        return finished_run(self.spec, folder, self.dataset.hash, self.origin.weights_hash, *needed)
+
+    def rows(self) -> Splits:
+        """The splits that the run uses, as token ids."""
+        with self.clock("load"):
+            return _rows(self.bench.tokens(self.spec.data, self.spec.model), self.spec)
+
+    def train(self) -> tuple[dict[str, Any], RunRecord]:
+        """Train; returns dev's logits [N, C] and labels [N], and the record so far."""
+        spec, bench, compute, splits = self.spec, self.bench, self.compute, self.rows()
+        bench.require_fit(spec, splits["train"], len(self.dataset.labels), compute)
+        read = _read(splits, self.dataset.labels, bench.observer)
+        encoder = self.encoder
+        trained, total = _count(encoder, self.method.ledger(encoder.shape))
+        learned = {name: splits[name] for name in ("train", "dev")}
+        with out_of_memory_told(f"{spec.method.name} with batches of {spec.train.batch_size}"):
+            with self.clock("memory"):
+                memory = bench.memory(spec, encoder, splits["train"], compute)
+            learned, self.clock.seconds["features"] = self._constant(learned)
+            found = fit(encoder, self.method, learned["train"], learned["dev"], spec.train, compute, bench.observer)
+            with self.clock("check"):
+                removed = _removed(encoder, self._assembled, learned["dev"], spec, compute)
+        self.clock.seconds |= found.seconds
+        labels = learned["dev"].known_labels
+        record = RunRecord(
+            id=spec.id,
+            name=spec.name,
+            spec=spec,
+            labels=list(self.dataset.labels),
+            columns=asdict(self.dataset.columns),
+            rows={name: len(split) for name, split in learned.items()},
+            curve=found.curve,
+            best_epoch=found.best_epoch,
+            dev_accuracy=found.curve[found.best_epoch - 1].dev_accuracy,
+            usual_lr=self.method.defaults.lr,
+            ledger=self.method.ledger(encoder.shape),
+            trained_parameters=trained,
+            all_parameters=total,
+            memory=memory,
+            timings=self.clock.seconds,
+            truncation={name: split.truncation for name, split in splits.items()},
+            alarms=[*read, *found.alarms, *(alarms.raised(removed) if removed else [])],
+            notes=list(self.dataset.notes),
+            provenance=provenance(compute, self.dataset, self.origin.weights_hash),
+        )
+        return {"dev.logits": found.dev_logits, "dev.labels": labels}, record
+
+    def _constant(self, splits: Splits) -> tuple[Splits, float]:
+        """What lies below the head computed once, where it never changes; and the seconds that this took."""
+        if not frontier.is_constant_below_head(self.encoder):
+            return splits, 0.0
+        encoded = self.bench.features(self.spec, self.encoder, splits, self.compute)
+        return {name: one.split for name, one in encoded.items()}, sum(one.seconds for one in encoded.values())
+
+    def leave_whole(self, folder: Path, predictions: dict[str, Any], record: RunRecord) -> RunRecord:
+        """Answer the test rows where there are some, then write everything, the record last."""
+        spec, clock, rows = self.spec, Clock(), self.rows()
+        if "test" in rows:
+            with out_of_memory_told(f"evaluation in batches of {spec.train.eval_batch_size}"), clock("test"):
+                predictions = {**predictions, "test.logits": self._answers(rows["test"])}
+        with clock("save"):
+            _begin(folder, spec, predictions)
+            model = folder / "model"
+            artifact.save(model, self.encoder, self.method, spec.method, self.origin, self.dataset.labels)
+        changed = {"rows": {name: len(split) for name, split in rows.items()}}
+        whole = record.model_copy(update={**changed, "timings": {**record.timings, **clock.seconds}})
+        write_json(folder / "record.json", whole)
+        return whole
+
+    def _answers(self, test: TokenizedSplit) -> Logits:
+        """[M, C] logits of the test rows."""
+        observer, spec = self.bench.observer, self.spec
+        split = self._constant({"test": test})[0]["test"]
+        observer.stage("predicting test", len(split))
+        return predict(self.encoder, split, spec.train.eval_batch_size, self.compute, observer.advance)
+
+
+def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str, *needed: str) -> RunRecord | None:
+    """The record of an earlier run of exactly this spec on exactly this data and model, if it is there whole.
+
+    Args:
+        needed: files that must be there beside the record and the predictions.
+    """
     try:
         record = read_run(folder)
     except DataError:
         return None
     made = record.provenance
     same = (record.id, made.data_hash, made.weights_hash) == (spec.id, data_hash, weights_hash)
-    parts = (folder / "predictions.safetensors", folder / "model" / "config.json")
-    return record if same and all(part.is_file() for part in parts) else None
+    whole = all((folder / part).is_file() for part in ("predictions.safetensors", *needed))
+    return record if same and whole else None
 
 
 def assembled(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: int, compute: Compute) -> Encoder:
@@ -247,7 +285,7 @@ def _removed(
     )
 
 
-def _save(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
+def _begin(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
     """Spec and predictions; what an older run in the same folder left goes first, as it tells of other files."""
     write_json(folder / "spec.json", spec)
     for name in ("record.json", "results.json", "labels.safetensors", "report.html"):
@@ -256,7 +294,7 @@ def _save(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
 
 
 def _rows(splits: Splits, spec: RunSpec) -> Splits:
-    """The splits as they are, or, to overfit, the same few rows for training and for dev."""
+    """The splits as they are, or, to overfit, the same few rows for training and for dev, and no test."""
     if spec.train.overfit is None:
         return splits
     if spec.train.overfit > len(splits["train"]):
@@ -265,7 +303,7 @@ def _rows(splits: Splits, spec: RunSpec) -> Splits:
             where="--overfit",
         )
     few = splits["train"].take(_mixed(splits["train"].known_labels, spec.train.overfit))
-    return {**splits, "train": few, "dev": few}
+    return {"train": few, "dev": few}
 
 
 def _mixed(labels: Ints, count: int) -> Ints:
@@ -290,7 +328,15 @@ def _count(encoder: Encoder, ledger: dict[str, int]) -> tuple[int, int]:
     return trained, sum(parameter.numel() for parameter in encoder.parameters())
 
 
-def provenance(compute: Compute, dataset: Dataset, weights_hash: str) -> Provenance:
+class Hashed(Protocol):
+    """Anything that was read and says by a hash what it was."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the content."""
+
+
+def provenance(compute: Compute, data: Hashed, weights_hash: str) -> Provenance:
     """With what a result was made on this machine."""
     device = torch.cuda.get_device_name() if compute.device.type == "cuda" else "cpu"
     return Provenance(
@@ -304,6 +350,6 @@ def provenance(compute: Compute, dataset: Dataset, weights_hash: str) -> Provena
         device=device,
         precision=f"{compute.precision}, {compute.engine} engine",
         threads=torch.get_num_threads(),
-        data_hash=dataset.hash,
+        data_hash=data.hash,
         weights_hash=weights_hash,
     )

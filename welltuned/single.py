@@ -13,8 +13,9 @@ from welltuned.data.dataset import Dataset
 from welltuned.errors import UsageError
 from welltuned.judging import judge_run
 from welltuned.record import Alarm, TrainingRecord, read_arrays, write_arrays, write_json
-from welltuned.run import Workbench, run
+from welltuned.run import run
 from welltuned.spec import RunSpec
+from welltuned.workbench import Workbench
 
 
 def train(spec: RunSpec, folder: Path, bench: Workbench, command: str) -> TrainingRecord:

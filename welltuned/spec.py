@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Pooling = Literal["mean", "first", "native"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -82,31 +82,39 @@ class MethodSpec(Spec):
     config: dict[str, Any] = Field(default_factory=dict)
 
 
-class TrainSpec(Spec):
-    """How to train.
+class OptimizerSpec(Spec):
+    """How weights follow their gradients.
 
     Attributes:
         lr: peak learning rate.
-        epochs: passes over the training rows.
-        batch_size: rows of one optimizer step.
-        eval_batch_size: rows a forward pass in evaluation.
         weight_decay: decoupled decay on matrices; biases and norms are exempt.
         warmup_ratio: share of all steps over which the rate rises linearly from 0.
         schedule: what the rate does after warmup.
         max_grad_norm: gradients are clipped to this global 2-norm; 0 for none.
+    """
+
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_ratio: float = Field(default=0.06, ge=0, le=1)
+    schedule: Schedule = "linear"
+    max_grad_norm: float = Field(default=1.0, ge=0)
+
+
+class TrainSpec(OptimizerSpec):
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training rows.
+        batch_size: rows of one optimizer step.
+        eval_batch_size: rows a forward pass in evaluation.
         seed: decides initialisation, order and dropout.
         patience: stop after so many epochs without a better dev score; None trains to the end.
         overfit: train and evaluate on the same so many rows; None for real training.
     """
 
-    lr: float = Field(gt=0)
     epochs: int = Field(default=3, ge=1)
     batch_size: int = Field(default=32, ge=1)
     eval_batch_size: int = Field(default=64, ge=1)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_ratio: float = Field(default=0.06, ge=0, le=1)
-    schedule: Schedule = "linear"
-    max_grad_norm: float = Field(default=1.0, ge=0)
     seed: int = Field(default=0, ge=0)
     patience: int | None = Field(default=None, ge=1)
     overfit: int | None = Field(default=None, ge=2)
@@ -118,6 +126,68 @@ class ComputeSpec(Spec):
     device: Device = "auto"
     precision: Precision = "auto"
     engine: Engine = "fast"
+
+
+class ShapeSpec(Spec):
+    """A small encoder to be trained from scratch.
+
+    Attributes:
+        family: whose architecture, and whose kind of tokenizer: BERT's WordPiece or RoBERTa's byte-level BPE.
+        layers, hidden, heads: blocks, width, attention heads; the feed-forward part is four times as wide.
+    """
+
+    family: Literal["bert", "roberta"] = "bert"
+    layers: int = Field(default=2, ge=1)
+    hidden: int = Field(default=128, ge=1)
+    heads: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> ShapeSpec:
+        if self.hidden % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share a width of {self.hidden}")
+        return self
+
+
+class PretrainSpec(OptimizerSpec):
+    """One masked-language-model pretraining, whole.
+
+    Attributes:
+        text: where the text comes from.
+        model: the encoder to go on with; None to begin from ``shape``.
+        shape: the encoder to begin with; None to go on with ``model``.
+        tokenizer: a tokenizer of another place; None for the model's own, or for one trained on the text.
+        vocab_size: entries of a tokenizer trained on the text.
+        max_length: tokens of a row, special tokens included; rows are packed to it.
+        steps: optimizer steps in all; 0 only evaluates.
+        head_steps: the first of them, which train the language-model head alone.
+        mask_rate: share of a row's tokens that are to be predicted.
+        whole_words: choose words instead of tokens.
+        held_out: share of lines that is never trained on.
+        eval_every: steps between evaluations; a checkpoint is left at each.
+        seed: decides initialisation, order, masks and dropout.
+    """
+
+    text: DataSpec
+    model: str | None = None
+    shape: ShapeSpec | None = None
+    tokenizer: str | None = None
+    vocab_size: int = Field(default=8000, ge=10)
+    max_length: int = Field(default=128, ge=8)
+    steps: int = Field(default=1000, ge=0)
+    head_steps: int = Field(default=0, ge=0)
+    batch_size: int = Field(default=32, ge=1)
+    mask_rate: float = Field(default=0.15, gt=0, lt=1)
+    whole_words: bool = False
+    held_out: float = Field(default=0.05, gt=0, lt=1)
+    eval_every: int = Field(default=100, ge=1)
+    seed: int = Field(default=0, ge=0)
+    compute: ComputeSpec = ComputeSpec()
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> PretrainSpec:
+        if (self.model is None) == (self.shape is None):
+            raise ValueError("either a model to go on with or a shape to begin with is needed")
+        return self
 
 
 class RunSpec(Spec):

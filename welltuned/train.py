@@ -1,8 +1,4 @@
-"""THE training loop: one, readable, and without knowledge of any method.
-
-AdamW (Loshchilov and Hutter 2019) without decay on biases and norms, linear warmup, clipping by global norm, the
-best epoch on dev kept.
-"""
+"""THE training loop: one, readable, and without knowledge of any method; the best epoch on dev is kept."""
 
 from __future__ import annotations
 
@@ -22,6 +18,7 @@ from welltuned.encoders import Encoder
 from welltuned.engine import Compute, seed_everything
 from welltuned.errors import DivergedError
 from welltuned.methods._base import Method
+from welltuned.optimizer import adamw, gradient, rate
 from welltuned.progress import Observer
 from welltuned.record import Alarm, EpochRow
 from welltuned.spec import TrainSpec
@@ -138,10 +135,8 @@ def _train_epoch(
         with compute.arithmetic():
             logits = encoder(batch)  # [B, C]
         loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
-        loss.backward()
+        norm = gradient(loss, trained, spec.max_grad_norm, f"step {totals.steps + 1} of the epoch")
         watch.gradients()
-        norm = nn.utils.clip_grad_norm_(trained, spec.max_grad_norm or math.inf)
-        _require_finite(loss.item(), norm.item(), totals.steps)
         lr = float(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
@@ -149,7 +144,7 @@ def _train_epoch(
         totals.loss += loss.item() * len(batch)
         totals.right += int((logits.argmax(dim=1) == batch.labels).sum())
         totals.rows += len(batch)
-        totals.norm += norm.item()
+        totals.norm += norm
         totals.steps += 1
         totals.lr = lr
         observer.advance(len(batch))
@@ -160,15 +155,6 @@ def _require(labels: Tensor | None) -> Tensor:
     if labels is None:
         raise RuntimeError("training asked for sealed labels")
     return labels
-
-
-def _require_finite(loss: float, norm: float, step: int) -> None:
-    if not math.isfinite(loss) or not math.isfinite(norm):
-        raise DivergedError(
-            f"not finite at step {step + 1} of the epoch: loss {loss}, gradient norm {norm}",
-            why="the learning rate is too high for this method, or the weights were damaged before",
-            mend="try a learning rate of a third, or more warmup",
-        )
 
 
 def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, planned: float, seconds: float) -> EpochRow:
@@ -221,33 +207,3 @@ def _forward(encoder: Encoder, batch: Batch, compute: Compute) -> Logits:
     with compute.arithmetic():
         result: Logits = encoder(batch.to(compute.device)).float().cpu().numpy()
     return result
-
-
-def adamw(encoder: Encoder, spec: TrainSpec, compute: Compute) -> torch.optim.AdamW:
-    """AdamW over what is trainable; tensors of one dimension (biases, norms) are not decayed."""
-    trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": spec.weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=spec.lr, betas=(0.9, 0.999), eps=1e-8, fused=compute.engine == "fast")
-
-
-def rate(spec: TrainSpec, steps: int) -> Callable[[int], float]:
-    """The factor on the learning rate at each of ``steps`` steps: linear warmup, then the schedule.
-
-    The last step still moves: a linear schedule ends at 1 / (steps - warmup), not at 0.
-    """
-    warmup = round(spec.warmup_ratio * steps)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        progress = (step - warmup) / max(1, steps - warmup)
-        if spec.schedule == "constant":
-            return 1.0
-        if spec.schedule == "cosine":
-            return 0.5 * (1 + math.cos(math.pi * progress))
-        return max(0.0, 1 - progress)
-
-    return factor

@@ -29,7 +29,8 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_every_command_has_help(welltuned: Command) -> None:
     listed = welltuned("--help").out
-    for name in ("compare", "train", "predict", "report", "check", "params", "methods", "memory", "power", "stats"):
+    names = ("compare", "train", "predict", "report", "check", "params", "methods", "memory", "attention", "power", "stats")
+    for name in names:
         assert name in listed
         assert welltuned(name, "--help").code == 0
 

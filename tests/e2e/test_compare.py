@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,45 @@ def test_winner_answers(finished: Path, welltuned: Command, problem: Path) -> No
     assert first == second
     document = welltuned("predict", chosen, "--input", problem, "--json")
     assert len(json.loads(document.out)) == 80
+
+
+def test_models_and_heads_side_by_side_and_what_does_not_fit_stands_with_nought(
+    welltuned: Command, problem: Path, bert: Path, model_folder: Callable[[str], Path], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("welltuned.workbench.resident", lambda: 0)
+    other = model_folder("modernbert")
+    done = welltuned(
+        "compare", problem, "--methods", "full,head", "--models", f"{bert},{other}", "--head", "mean,native",
+        "--out", tmp_path, "--memory-limit", "500KB", *SHORT, "--batch-size", "4",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    table = {row.name: row for row in read_comparison(tmp_path).table}
+    places = [f"{model}, {head} head" for model in (bert, other) for head in ("mean", "native")]
+    names = [f"{method} on {place}" for place in places for method in ("full", "head")]
+    assert [name for name in table if " on " in name] == names
+    for name in names:
+        fits = name.startswith("head")
+        assert table[name].kind == ("method" if fits else "failed")
+        assert (table[name].test is None) != fits
+        assert fits or "does not fit at any batch" in str(table[name].failure)
+    assert "8 of 8 done" in done.err
+    assert "does not fit at any batch" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_nothing_fits(welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:
+    done = welltuned(
+        "compare",
+        problem,
+        "--methods",
+        "full,head",
+        "--model",
+        bert,
+        "--memory-limit",
+        "1MB",
+        "--out",
+        tmp_path,
+        *SHORT,
+    )
+    assert done.code == 4
+    assert "does not fit at any batch" in done.err

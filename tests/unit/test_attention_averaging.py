@@ -92,6 +92,72 @@ def test_for_orthonormal_keys_the_balanced_query_is_the_scaled_sum(seed, n):
     torch.testing.assert_close(averaging.balanced_query(table.keys, 0, 1, 3.0), 3 * table.query)
 
 
+@quick
+@given(seeds, st.integers(3, 10), st.floats(0.1, 30), st.floats(1e-5, 0.9), st.booleans())
+def test_a_table_of_one_s_own_has_the_closed_form(seed, n, c, share, scaled):
+    table = averaging.random_table(n, 12, torch.Generator().manual_seed(seed))
+    a, b = seed % n, (seed + 1) % n
+    gap = float(averaging.gap_vector(table.values, a, b).norm())
+    own = averaging.average(table.keys, table.values, (a, b), c, eps=share * gap, scaled=scaled)
+    scale = math.sqrt(12) if scaled else 1.0
+    assert own.orthonormal
+    assert own.closed == pytest.approx((n - 2) / (2 * math.exp(c / scale) + n - 2) * gap)
+    for measured in (own.error, own.balanced):
+        assert measured == pytest.approx(own.closed, rel=1e-6, abs=1e-12)
+    if own.needed > 0:
+        assert own.reached == pytest.approx(own.eps, rel=1e-6)
+    assert own.half == pytest.approx(averaging.leak(0.5, n, scale=scale) * gap)
+    assert own.half > 0.2 * gap
+    torch.testing.assert_close(own.path, own.closed_path, rtol=1e-6, atol=1e-12)
+
+
+@quick
+@given(seeds, st.integers(3, 8), st.floats(0.5, 20))
+def test_keys_that_are_only_independent_have_it_with_the_balanced_query(seed, n, c):
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randn(n, 12, generator=generator, dtype=torch.float64)
+    values = torch.randn(n, 3, generator=generator, dtype=torch.float64)
+    own = averaging.average(rows, values, (0, n - 1), c)
+    assert not own.orthonormal
+    assert own.balanced == pytest.approx(own.closed, rel=1e-6, abs=1e-10)
+    assert len(averaging.figure_of(own).axes) == 1
+
+
+@quick
+@given(st.floats(1.01, 3), st.floats(0.1, 20))
+def test_a_longer_key_outweighs_the_other_more_the_larger_c_is(longer, c):
+    rows = torch.eye(4, dtype=torch.float64)
+    rows[1] *= longer
+    weight = averaging.average(rows, rows, (0, 1), c).weights
+    assert float((weight[1] / weight[0]).log()) == pytest.approx(c * (longer**2 - 1), rel=1e-9)
+
+
+@quick
+@given(seeds, st.integers(2, 12), strengths)
+def test_the_scale_asks_for_root_h_times_the_strength(seed, n, c):
+    table = averaging.random_table(n, 12, torch.Generator().manual_seed(seed))
+    plain = averaging.average(table.keys, table.values, (0, 1), c)
+    scaled = averaging.average(table.keys, table.values, (0, 1), c * math.sqrt(12), scaled=True)
+    torch.testing.assert_close(scaled.weights, plain.weights)
+
+
+def test_dependent_keys_have_no_balanced_query_and_two_keys_no_error():
+    one = torch.ones(3, 2, dtype=torch.float64)
+    dependent = averaging.average(one, one, (0, 1))
+    assert math.isnan(dependent.balanced)
+    json.dumps(dependent.to_dict(), allow_nan=False)
+    alone = averaging.average(torch.eye(2).double(), torch.eye(2).double(), (0, 1))
+    assert (alone.needed, alone.closed) == (-math.inf, 0)
+    for own in (dependent, alone):
+        assert len(averaging.figure_of(own).axes) == 1
+
+
+@pytest.mark.parametrize("pair", [(0, 0), (0, 4), (-1, 0)])
+def test_pairs_that_are_no_two_rows_are_refused(pair):
+    with pytest.raises(UsageError, match="not two rows"):
+        averaging.average(torch.eye(4).double(), torch.eye(4).double(), pair)
+
+
 def test_measured_errors_equal_predicted_ones():
     result = averaging.measure(width=16, sizes=(2, 3, 16))
     predicted = result.predicted.clone()

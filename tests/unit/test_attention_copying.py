@@ -74,6 +74,76 @@ def test_a_random_table_with_that_margin_is_copied_within_eps(seed, n, share):
     assert error <= share * spread * (1 + 1e-12)
 
 
+def any_table(seed: int, n: int, temperature: float = 1.0) -> lookup.Lookup:
+    generator = torch.Generator().manual_seed(seed)
+    query, rows, values = (torch.randn(s, generator=generator, dtype=torch.float64) for s in ((4,), (n, 4), (n, 3)))
+    return lookup.Lookup(query, rows, values, temperature)
+
+
+@quick
+@given(seeds, keys, st.floats(0.1, 10), st.floats(1e-6, 0.5))
+def test_a_query_stretched_as_told_copies_any_leading_value_within_eps(seed, n, temperature, share):
+    table = any_table(seed, n, temperature)
+    spread = copying.copy(table).spread
+    own = copying.copy(table, eps=share * spread)
+    assume(own.margin > 1e-3)
+    score = table.keys @ table.query / temperature
+    out = score.softmax(0) @ table.values
+    assert own.margin == pytest.approx(float(score.topk(2).values.diff().abs()), rel=1e-9, abs=1e-12)
+    assert own.error == pytest.approx(float((out - table.values[own.target]).norm()), rel=1e-6, abs=1e-12)
+    assert own.error <= own.bound * (1 + 1e-12)
+    assert own.margin * own.stretch >= own.needed * (1 - 1e-12)
+    longer = lookup.Lookup(table.query * own.stretch, table.keys, table.values, temperature)
+    again = copying.copy(longer, own.target, own.eps)
+    assert again.error <= own.eps * (1 + 1e-9)
+    assert own.reached == pytest.approx(again.error, rel=1e-6)
+    assert (own.errors <= own.bounds * (1 + 1e-12)).all()
+
+
+@quick
+@given(seeds, keys)
+def test_twice_the_query_has_twice_the_margin(seed, n):
+    table = any_table(seed, n)
+    longer = lookup.Lookup(2 * table.query, table.keys, table.values)
+    assert copying.copy(longer).margin == pytest.approx(2 * copying.copy(table).margin)
+
+
+@quick
+@given(seeds, keys)
+def test_a_key_that_does_not_lead_is_never_copied_by_a_longer_query(seed, n):
+    table = any_table(seed, n)
+    last = int((table.keys @ table.query).argmin())
+    own = copying.copy(table, last, eps=1e-6)
+    assert own.margin < 0
+    assert own.stretch == math.inf
+    assert math.isnan(own.reached)
+    assert copying.figure_of(own).axes[0].get_title().endswith("does not lead")
+
+
+def test_the_sheet_s_table_is_copied_by_a_query_four_times_as_long():
+    own = copying.copy(lookup.example())
+    assert (own.target, own.margin) == (0, 2)
+    assert own.spread == pytest.approx(math.sqrt(80))
+    assert own.needed == pytest.approx(math.log(3 * (math.sqrt(80) / 0.01 - 1)))
+    assert own.reached < 0.01
+    json.dumps(own.to_dict(), allow_nan=False)
+    assert len(copying.figure_of(own).axes) == 1
+
+
+def test_one_key_alone_and_equal_values_are_copied_exactly():
+    alone = copying.copy(lookup.of({"query": [1], "keys": [[1]], "values": [[5]]}))
+    same = copying.copy(lookup.of({"query": [1], "keys": [[1], [2]], "values": [[5], [5]]}), 0)
+    for own in (alone, same):
+        assert (own.error, own.needed, own.stretch) == (0, -math.inf, 1)
+        assert len(copying.figure_of(own).axes) == 1
+
+
+@pytest.mark.parametrize(("target", "temperature", "said"), [(4, 1.0, "no value 4"), (0, 0.0, "temperature 0")])
+def test_copies_that_make_no_sense_are_refused(target, temperature, said):
+    with pytest.raises(UsageError, match=said):
+        copying.copy(any_table(0, 4, temperature), target)
+
+
 def test_margins_that_do_not_matter():
     assert copying.margin_for(0.1, 1, 5.0) == -math.inf
     assert copying.margin_for(5.0, 10, 5.0) == -math.inf

@@ -111,11 +111,43 @@ def test_dependent_vectors_are_refused():
         extracting.measure(width=4, rank=3)
 
 
+@pytest.mark.parametrize("kind", extracting._KINDS)
+@quick
+@given(seed=seeds, rank=ranks, share=shares)
+def test_one_s_own_vectors_are_told_apart_and_extracted(kind, seed, rank, share):
+    a, b, v_a, v_b = vectors(kind, seed, rank)
+    own = extracting.extract(a, b, v_a, v_b, share)
+    step = extracting._KINDS.index(kind)
+    assert own.apart == (step < 3)
+    if rank > 1 and step < 3:
+        assert own.kind == kind.removeprefix("A ")
+    condition = float(torch.linalg.cond(torch.cat([a, b], dim=1)))
+    for row in own.returned[step + 1 :]:
+        assert_same(row, v_a, 1000 * condition**2 / share)
+    if step < 3:
+        assert_same(own.returned[0], share * v_a, 1000 * condition**2)
+    torch.testing.assert_close(own.error, (own.returned - v_a).norm(dim=1))
+    assert own.formulas[1] == f"{1 / share:g} sum aa'"
+
+
+def test_vectors_outside_their_span_are_refused():
+    eye = torch.eye(4, dtype=torch.float64)
+    a, b = eye[:, :1], eye[:, 1:2]
+    for v_a, v_b, said in ((eye[1], eye[1], "v_a is no combination"), (eye[0], eye[0], "v_b is no combination")):
+        with pytest.raises(UsageError, match=said):
+            extracting.extract(a, b, v_a, v_b)
+    with pytest.raises(UsageError, match="linearly dependent"):
+        extracting.extract(a, a, eye[0], eye[0])
+    for share in (0.0, 1.1):
+        with pytest.raises(UsageError, match="the share"):
+            extracting.extract(a, b, eye[0], eye[1], share)
+
+
 def test_the_table_is_exact_on_and_right_of_its_staircase_and_wrong_left_of_it():
     result = extracting.measure(trials=5)
     for k in range(len(result.kinds)):
         assert (result.error[k, k + 1 :] < 1e-10).all()
         assert (result.error[k, : k + 1] > 1e-3).all()
-    assert float(result.error[0, 0]) == pytest.approx(0.5)
+    assert result.error[:3, 0].tolist() == pytest.approx([0.5] * 3)
     json.dumps(result.to_dict(), allow_nan=False)
     assert len(extracting.figure(result).axes) == 2

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from welltuned.attention import maps, weights
+from welltuned.attention import drawing, maps, weights
 from welltuned.errors import UsageError
 
 quick = settings(deadline=None, max_examples=40)
@@ -136,6 +136,22 @@ def test_score_gaps_are_read_back_from_the_weights(t, seed):
     result = maps.describe(score.softmax(-1)[None, None], ["x"] * t, torch.zeros(t, dtype=torch.bool))
     best = score.topk(2, dim=-1).values
     torch.testing.assert_close(maps.score_gaps(result, 0, 0), best[:, 0] - best[:, 1], rtol=0, atol=1e-9)
+
+
+@quick
+@given(st.integers(2, 6), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_heads_are_ranked_by_their_means(t, layers, heads, seed):
+    score = torch.randn(layers, heads, t, t, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    result = maps.describe(3 * score.softmax(-1), ["x"] * t, torch.zeros(t, dtype=torch.bool))
+    order = maps.ranked(result, "first")
+    means = [float(result.first[place]) for place in order]
+    assert means == sorted(means, reverse=True)
+    assert sorted(order) == [(layer, head) for layer in range(layers) for head in range(heads)]
+
+
+def test_tokens_with_dollar_signs_are_drawn_as_they_are():
+    result = maps.describe(torch.full((1, 1, 2, 2), 0.5).double(), ["$$", "$x_$"], torch.zeros(2, dtype=torch.bool))
+    drawing.png(maps.figure(result, [(0, 0)]))
 
 
 def test_this_encoder_has_a_head_that_copies_the_token_before(read):

@@ -2,6 +2,8 @@ import json
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from welltuned.attention import estimators, retrieval
 from welltuned.errors import UsageError
@@ -28,6 +30,17 @@ def test_estimators_with_a_gradient_learn_the_task(learned, name):
     assert (curve(learned, name, "accuracy")[:, -1] > 0.95).all()
     loss = curve(learned, name, "loss")
     assert (loss[:, -1] < 0.6 * loss[:, 0]).all()
+
+
+@settings(deadline=None, max_examples=6)
+@given(st.integers(0, 2**31 - 1))
+def test_whatever_the_seed_softmax_and_straight_through_learn_and_argmax_does_not(seed):
+    three = (estimators.softmax, estimators.argmax, estimators.straight_through)
+    result = retrieval.measure(three, seeds=(seed,), task=retrieval.Task(steps=60, every=60))
+    soft, hard, through = result.accuracy[:, 0]
+    assert min(soft[-1], through[-1]) > 0.9
+    assert hard[0] == hard[-1] < 0.6
+    assert (result.moved[:, 0] > 0).tolist() == [True, False, True]
 
 
 def test_all_estimators_start_from_the_same_place_on_the_same_problems(learned):

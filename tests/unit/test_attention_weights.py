@@ -147,4 +147,6 @@ def test_results_are_json_and_figures_draw():
         result = weights.measure(table)
         text = json.dumps(result.to_dict(), allow_nan=False)
         assert json.loads(text)["scores"] == result.scores.tolist()
-        assert [axes.get_xlabel() for axes in weights.figure(result).axes] == ["temperature (log scale)"] * 2
+        assert [axes.get_xlabel() for axes in weights.figure(result).axes] == [
+            "temperature, hot to cold (log scale)"
+        ] * 2

@@ -120,3 +120,25 @@ def test_versions_and_processor() -> None:
 
     assert installed_versions()["torch"] == torch.__version__
     assert processor_name()
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    with record.whole_folder(folder) as draft:
+        (draft / "a").write_text("old")
+        assert not folder.exists()
+    with pytest.raises(KeyboardInterrupt), record.whole_folder(folder):
+        raise KeyboardInterrupt
+    assert (folder / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    (tmp_path / ".made.killed").mkdir()
+    with record.whole_folder(folder) as draft:
+        (draft / "b").write_text("new")
+    assert [path.name for path in folder.iterdir()] == ["b"]
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResourceError, match="cannot write the folder"), record.whole_folder(tmp_path / "file" / "made"):
+        pass

@@ -1,23 +1,24 @@
 from __future__ import annotations
 
-import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from families import examples
+from families import write_examples
 from safetensors.numpy import load_file
 
 from welltuned import artifact, methods, run
 from welltuned.data import load_dataset
-from welltuned.errors import DataError, UsageError, WelltunedError
+from welltuned.errors import DataError, ResourceError, UsageError, WelltunedError
 from welltuned.plan import candidate
 from welltuned.progress import Observer
 from welltuned.record import RunRecord, read_run
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.workbench import Workbench
 
 SIZES = {"train": 40, "dev": 16, "test": 12}
 
@@ -38,17 +39,7 @@ class Heard(Observer):
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rows")
-    for seed, (name, n) in enumerate(SIZES.items()):
-        split = examples(n, seed=seed + 10)
-        assert split.pair is not None
-        assert split.label is not None
-        with (folder / f"{name}.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["question", "passage", "answer"])
-            for i, (text, pair, label) in enumerate(zip(split.text, split.pair, split.label, strict=True)):
-                writer.writerow([f"{text} {name} {i}", f"{pair} {name} {i}", ("no", "yes")[label]])
-    return folder
+    return write_examples(tmp_path_factory.mktemp("rows"), SIZES)
 
 
 @pytest.fixture
@@ -73,7 +64,7 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("method", methods.names())
 def test_a_run_leaves_a_whole_folder(method: str, spec: Make, rows: Path, tmp_path: Path) -> None:
     one, heard = spec(method), Heard()
-    record = run.run(one, tmp_path / "run", run.Workbench(heard))
+    record = run.run(one, tmp_path / "run", Workbench(heard))
     assert read_run(tmp_path / "run") == record
     assert RunRecord.model_validate_json(record.model_dump_json()) == record
     assert (record.id, record.name, record.spec) == (one.id, one.name, one)
@@ -97,14 +88,14 @@ def test_a_run_leaves_a_whole_folder(method: str, spec: Make, rows: Path, tmp_pa
     assert (stored["dev.logits"].argmax(axis=1) == stored["dev.labels"]).mean() == record.dev_accuracy
     assert artifact.load(tmp_path / "run" / "model").config.id2label == {0: "no", 1: "yes"}
     assert "predicting test" in heard.stages
-    assert ("encoding once" in heard.stages) == (record.ledger.keys() == {"head"})
+    assert ("encoding train once" in heard.stages) == (record.ledger.keys() == {"head"})
 
 
 def test_a_finished_run_is_read_and_not_repeated(spec: Make, tmp_path: Path) -> None:
-    first = run.run(spec("head"), tmp_path, run.Workbench())
+    first = run.run(spec("head"), tmp_path, Workbench())
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     heard = Heard()
-    again = run.run(spec("head"), tmp_path, run.Workbench(heard))
+    again = run.run(spec("head"), tmp_path, Workbench(heard))
     assert again == first
     assert not heard.stages
     assert any("finished before" in text for text in heard.said)
@@ -119,7 +110,7 @@ def test_rows_to_overfit_are_of_every_class() -> None:
 
 
 def test_changed_data_or_weights_run_anew(spec: Make, tmp_path: Path) -> None:
-    first = run.run(spec("head"), tmp_path, run.Workbench())
+    first = run.run(spec("head"), tmp_path, Workbench())
     made = first.provenance
     assert run.finished_run(spec("head"), tmp_path, made.data_hash, made.weights_hash) == first
     assert run.finished_run(spec("head"), tmp_path, "another", made.weights_hash) is None
@@ -127,23 +118,23 @@ def test_changed_data_or_weights_run_anew(spec: Make, tmp_path: Path) -> None:
 
 
 def test_another_spec_or_a_damaged_record_runs_anew(spec: Make, tmp_path: Path) -> None:
-    first = run.run(spec("head"), tmp_path, run.Workbench())
-    other = run.run(spec("head", seed=1), tmp_path, run.Workbench())
+    first = run.run(spec("head"), tmp_path, Workbench())
+    other = run.run(spec("head", seed=1), tmp_path, Workbench())
     assert other.id != first.id
     assert read_run(tmp_path) == other
     (tmp_path / "record.json").write_text((tmp_path / "record.json").read_text()[:100])
     made = other.provenance
     assert run.finished_run(spec("head", seed=1), tmp_path, made.data_hash, made.weights_hash) is None
     (tmp_path / "predictions.safetensors").unlink()
-    assert run.run(spec("head", seed=1), tmp_path, run.Workbench()).id == other.id
+    assert run.run(spec("head", seed=1), tmp_path, Workbench()).id == other.id
     assert arrays(tmp_path)
 
 
 @pytest.mark.parametrize("method", methods.names())
 def test_a_seed_decides_everything(method: str, spec: Make, tmp_path: Path) -> None:
     """Bit for bit, whatever ran before on the same bench."""
-    shared = run.Workbench()
-    for name, seed, bench in (("a", 0, shared), ("other", 1, shared), ("b", 0, run.Workbench())):
+    shared = Workbench()
+    for name, seed, bench in (("a", 0, shared), ("other", 1, shared), ("b", 0, Workbench())):
         run.run(spec(method, seed=seed), tmp_path / name, bench)
     run.run(spec(method), tmp_path / "c", shared)
     a, b, c, other = (arrays(tmp_path / name) for name in ("a", "b", "c", "other"))
@@ -154,23 +145,24 @@ def test_a_seed_decides_everything(method: str, spec: Make, tmp_path: Path) -> N
 
 
 def test_overfitting_trains_and_scores_the_same_few_rows(spec: Make, tmp_path: Path) -> None:
-    record = run.run(spec("full", overfit=6, epochs=20, lr=0.02), tmp_path, run.Workbench())
-    assert record.rows == {"train": 6, "dev": 6, "test": 12}
+    record = run.run(spec("full", overfit=6, epochs=20, lr=0.02), tmp_path, Workbench())
+    assert record.rows == {"train": 6, "dev": 6}
+    assert "test.logits" not in arrays(tmp_path), "no row of the test split is looked at"
     assert record.dev_accuracy == 1.0
     with pytest.raises(DataError, match="40 training rows, fewer than the 41"):
-        run.run(spec("full", overfit=41), tmp_path / "more", run.Workbench())
+        run.run(spec("full", overfit=41), tmp_path / "more", Workbench())
     assert not (tmp_path / "more" / "record.json").exists()
 
 
 def test_rows_longer_than_the_positions_are_refused_before_training(spec: Make, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exceed this encoder's 128 positions"):
-        run.run(spec("full", max_length=129), tmp_path, run.Workbench())
+        run.run(spec("full", max_length=129), tmp_path, Workbench())
     assert not (tmp_path / "record.json").exists()
 
 
 def test_truncated_rows_are_told_and_counted(spec: Make, tmp_path: Path) -> None:
     heard = Heard()
-    record = run.run(spec("head", max_length=12), tmp_path, run.Workbench(heard))
+    record = run.run(spec("head", max_length=12), tmp_path, Workbench(heard))
     assert record.truncation["train"].cut > 0
     assert any(text.startswith("train: ") and "lose the end of the passage" in text for text in heard.said)
 
@@ -178,7 +170,7 @@ def test_truncated_rows_are_told_and_counted(spec: Make, tmp_path: Path) -> None
 def test_a_ledger_that_lies_stops_the_run(spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods.find("head"), "ledger", lambda self, shape: {"head": 1})
     with pytest.raises(WelltunedError, match="declares 1 trained parameters and trains 66"):
-        run.run(spec("head"), tmp_path, run.Workbench())
+        run.run(spec("head"), tmp_path, Workbench())
 
 
 def test_the_test_labels_stay_sealed(spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,10 +179,59 @@ def test_the_test_labels_stay_sealed(spec: Make, tmp_path: Path, monkeypatch: py
     def opened(*_: object) -> None:
         raise AssertionError("a run opened the test labels")
 
-    bench = run.Workbench()
+    bench = Workbench()
     dataset = bench.dataset(spec("head").data)
     assert dataset.test.label is None
     monkeypatch.setitem(dataset.__dict__, "unseal", opened)
     assert isinstance(dataset, Dataset)
     run.run(spec("head"), tmp_path, bench)
     assert not any(name.startswith("test.labels") for name in arrays(tmp_path))
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_trial_completed_later_equals_a_run(method: str, spec: Make, tmp_path: Path) -> None:
+    whole = run.run(spec(method), tmp_path / "run", Workbench())
+    first = run.trial(spec(method), tmp_path / "trial", Workbench())
+    assert first.rows == {"train": 40, "dev": 16}
+    assert not (tmp_path / "trial" / "model").exists()
+    assert "test.logits" not in arrays(tmp_path / "trial")
+    completed = run.complete(spec(method), tmp_path / "trial", Workbench())
+    a, b = arrays(tmp_path / "run"), arrays(tmp_path / "trial")
+    assert a.keys() == b.keys()
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    told = {"timings", "curve"}
+    assert completed.model_dump(exclude=told) == whole.model_dump(exclude=told)
+    assert [row.dev_loss for row in completed.curve] == [row.dev_loss for row in whole.curve]
+    weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("run", "trial")]
+    assert all(np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert not (tmp_path / "trial" / run.STATE).exists()
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_trial_whose_tensors_are_lost_is_trained_again(damage: str, spec: Make, tmp_path: Path) -> None:
+    run.trial(spec("head"), tmp_path, Workbench())
+    state = tmp_path / run.STATE
+    run.forget_state(tmp_path) if damage == "gone" else state.write_bytes(state.read_bytes()[:20])
+    heard = Heard()
+    assert run.complete(spec("head"), tmp_path, Workbench(heard)).rows == SIZES
+    assert "epoch 2/2" in heard.stages
+    again = Heard()
+    run.trial(spec("head"), tmp_path, Workbench(again))
+    assert again.stages == [], "a whole run is a finished trial"
+
+
+def test_what_does_not_fit_is_refused_before_the_first_step(
+    spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("welltuned.workbench.resident", lambda: 0)
+    heard, tight = Heard(), Workbench(memory_limit=300_000)
+    with pytest.raises(ResourceError, match="does not fit at any batch"):
+        run.run(spec("full"), tmp_path, tight)
+    close = Workbench(heard, memory_limit=3_000_000)
+    with pytest.raises(ResourceError, match="does not fit in batches of 800") as error:
+        run.run(spec("full", batch_size=800), tmp_path, close)
+    most = int(re.search(r"--batch-size (\d+) or less", str(error.value))[1])  # type: ignore[index]
+    assert not any("epoch" in stage for stage in heard.stages)
+    run.run(spec("full", batch_size=most), tmp_path, close)
+    with pytest.raises(ResourceError):
+        run.run(spec("full", batch_size=most + 1), tmp_path / "more", close)

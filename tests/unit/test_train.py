@@ -11,7 +11,7 @@ import peft
 import pytest
 import torch
 from conformance.contract import PLAIN, Subject, snapshot, subject, tiny_spec
-from families import FAMILIES, tokenized
+from families import tokenized
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
@@ -23,48 +23,10 @@ from welltuned.errors import DivergedError
 from welltuned.pretrained import Pretrained, pretrained, without_pooler
 from welltuned.progress import Observer
 from welltuned.spec import MethodSpec, ModelSpec, TrainSpec
-from welltuned.train import adamw, fit, predict, rate
+from welltuned.train import fit, predict
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")
-
-
-@pytest.mark.parametrize(
-    ("schedule", "expected"),
-    [
-        ("linear", [1 / 3, 2 / 3, 1, 7 / 8, 6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8]),
-        ("constant", [1 / 3, 2 / 3, *[1] * 8]),
-        ("cosine", [1 / 3, 2 / 3, *[0.5 * (1 + math.cos(math.pi * i / 8)) for i in range(8)]]),
-    ],
-)
-def test_rate(schedule: Any, expected: list[float]) -> None:
-    factor = rate(TrainSpec(lr=1, warmup_ratio=0.2, schedule=schedule), 10)
-    assert [factor(step) for step in range(10)] == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("schedule", ["linear", "constant", "cosine"])
-@pytest.mark.parametrize("warmup", [0.0, 0.06, 1.0])
-def test_no_step_stands_still_or_overshoots(schedule: Any, warmup: float) -> None:
-    factor = rate(TrainSpec(lr=1, warmup_ratio=warmup, schedule=schedule), 7)
-    assert all(0 < factor(step) <= 1 for step in range(7))
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_biases_and_norms_are_not_decayed(family: str, tiny: Find) -> None:
-    encoder = tiny(family).encoder("native", 2, 0)
-    optimizer = adamw(encoder, TrainSpec(lr=1e-3, weight_decay=0.3), PLAIN)
-    decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-    assert len(decay) == len(list(encoder.parameters()))
-    for name, parameter in encoder.named_parameters():
-        exempt = name.endswith("bias") or "norm" in name.lower()
-        assert decay[id(parameter)] == (0.0 if exempt else 0.3), name
-
-
-def test_frozen_parameters_are_not_optimised(tiny: Find) -> None:
-    one = subject(tiny("bert"), tiny_spec("head"))
-    optimizer = adamw(one.encoder, TrainSpec(lr=1e-3), FAST)
-    assert sum(p.numel() for group in optimizer.param_groups for p in group["params"]) == 32 * 3 + 3
-    assert optimizer.defaults["fused"]
 
 
 def dev_scores(monkeypatch: pytest.MonkeyPatch, rights: list[int], sharpness: list[float]) -> None:

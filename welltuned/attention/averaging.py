@@ -81,6 +81,112 @@ def balanced_query(keys: Tensor, a: int, b: int, strength: float) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
+class Average(Result):
+    """One table asked for the mean of two of its values.
+
+    Attributes:
+        pair: a and b.
+        strength: c.
+        scale: what scores are divided by, sqrt(h) or 1.
+        orthonormal: whether the keys are, within 1e-9; the closed form is for these.
+        weights, output: [n], [d] for the query c (k_a + k_b).
+        wanted: [d] (v_a + v_b) / 2.
+        error: ||output - wanted||.
+        closed: leak(c) G.
+        half: the error that c = 1/2 makes.
+        balanced: the error of :func:`balanced_query`, which is the closed form for all independent keys; NaN where
+            the keys are linearly dependent.
+        gap: G, the distance from the wanted mean to the mean of the other values.
+        eps: the error allowed.
+        needed: the least c for it; -inf where any c does.
+        reached: the error of the balanced query measured at that c.
+        strengths: [S] values of c.
+        closed_path, path, balanced_path: [S] the closed form, the error of c (k_a + k_b) and that of the balanced
+            query at each.
+    """
+
+    pair: tuple[int, int]
+    strength: float
+    scale: float
+    orthonormal: bool
+    weights: Tensor
+    output: Tensor
+    wanted: Tensor
+    error: float
+    closed: float
+    half: float
+    balanced: float
+    gap: float
+    eps: float
+    needed: float
+    reached: float
+    strengths: Tensor
+    closed_path: Tensor
+    path: Tensor
+    balanced_path: Tensor
+
+
+def average(
+    keys: Tensor,
+    values: Tensor,
+    pair: tuple[int, int] = (0, 1),
+    strength: float = 10.0,
+    *,
+    eps: float = 0.01,
+    scaled: bool = False,
+) -> Average:
+    """Ask keys [n, h] for the mean of two of the values [n, d].
+
+    Raises:
+        UsageError: the pair does not name two rows, or eps is not above 0.
+    """
+    a, b = pair
+    n = len(keys)
+    if a == b or not (0 <= a < n and 0 <= b < n):
+        raise UsageError(f"{a} and {b} are not two rows", mend=f"give two different numbers from 0 to {n - 1}")
+    scale = math.sqrt(keys.shape[1]) if scaled else 1.0
+    away = values - (values[a] + values[b]) / 2  # [n, d], free of cancellation
+    gap = float(gap_vector(values, a, b).norm())
+    needed = strength_for(eps, n, gap, scale=scale)
+    independent = int(torch.linalg.matrix_rank(keys)) == n
+
+    def error(query: Tensor) -> float:
+        return float((weights.softmax(keys @ query / scale) @ away).norm())
+
+    def balanced(c: float) -> float:
+        return error(balanced_query(keys, a, b, max(c, 0.0))) if independent else math.nan
+
+    both = keys[a] + keys[b]
+    strengths = torch.linspace(0, 1.2 * max(strength, needed, 4 * scale), 61, dtype=torch.float64)
+    weight = weights.softmax(keys @ (strength * both) / scale)
+    return Average(
+        pair=pair,
+        strength=strength,
+        scale=scale,
+        orthonormal=bool(((keys @ keys.T - torch.eye(n, dtype=keys.dtype)).abs() < 1e-9).all()),
+        weights=weight,
+        output=weight @ values,
+        wanted=(values[a] + values[b]) / 2,
+        error=error(strength * both),
+        closed=leak(strength, n, scale=scale) * gap,
+        half=error(both / 2),
+        balanced=balanced(strength),
+        gap=gap,
+        eps=eps,
+        needed=needed,
+        reached=balanced(needed),
+        strengths=strengths,
+        closed_path=_table([leak(c, n, scale=scale) * gap for c in strengths.tolist()]),
+        path=_table([error(c * both) for c in strengths.tolist()]),
+        balanced_path=_table([balanced(c) for c in strengths.tolist()]),
+    )
+
+
+def _table(rows: list[float]) -> Tensor:
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
 class Averaging(Result):
     """Errors of averaging two values of random tables, each divided by that table's G.
 
@@ -184,3 +290,35 @@ def _draw(axes: Axes, result: Averaging, side: int) -> None:
     scale = 1 if side == 0 else result.width**0.5
     axes.set_xlim(-scale / 2, 17 * scale)
     axes.set_ylim(1e-8, 2)
+
+
+def figure_of(own: Average) -> Figure:
+    """Error of one table by c: closed form, the plain sum of keys, and the balanced query where they differ."""
+    drawn, (axes,) = drawing.panels(1, width=6.5, height=4.3)
+    axes.plot(own.strengths, own.closed_path, label="closed form", **{**drawing.style(3), "marker": None})
+    axes.plot(
+        own.strengths,
+        own.path,
+        label="measured, q = c (k_a + k_b)",
+        markevery=5,
+        **{**drawing.style(0), "linestyle": ""},
+    )
+    if not own.orthonormal and not math.isnan(own.balanced):
+        axes.plot(own.strengths, own.balanced_path, label="measured, balanced query", markevery=(2, 5),
+                  **{**drawing.style(1), "linestyle": ""})  # fmt: skip
+    axes.axhline(own.eps, color="0.4", linewidth=1)
+    axes.annotate(f"eps = {own.eps:g}", (float(own.strengths[-1]), own.eps), (0, 4), textcoords="offset points",
+                  ha="right", fontsize=9, color="0.3")  # fmt: skip
+    axes.axvline(0.5, color="0.4", linewidth=1, linestyle=":")
+    axes.annotate("c = 1/2", (0.5, 0), (4, 6), xycoords=("data", "axes fraction"), textcoords="offset points",
+                  fontsize=9, color="0.3")  # fmt: skip
+    if own.gap > 0:
+        axes.set_yscale("log")
+    axes.legend(fontsize=8)
+    drawing.label(
+        axes,
+        title=f"Averaging values {own.pair[0]} and {own.pair[1]} of {len(own.weights)}",
+        x="c",
+        y="distance of the output to the mean of the two",
+    )
+    return drawn

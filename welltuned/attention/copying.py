@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -47,6 +48,91 @@ def margin_for(eps: float, keys: int, spread: float) -> float:
     if keys == 1 or eps >= spread:
         return -math.inf
     return math.log((keys - 1) * (spread / eps - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Copy(Result):
+    """How exactly one table returns one of its values, and what it would take to return it within eps.
+
+    Attributes:
+        lookup: the input; scores are divided by its temperature.
+        target: j, the row to copy.
+        scores: [n] dot products over T.
+        margin: m, by how much key j leads the best of the others; negative where it does not lead.
+        spread: D, the largest ||v_i - v_j||.
+        leaked: weight that the other keys hold.
+        error: ||out - v_j||.
+        bound: the most that the error of a table with this n, m and D can be.
+        eps: the error allowed.
+        needed: the margin that is enough for eps; -inf where any is.
+        stretch: how many times as long the query must be for that margin; 1 where it is long enough, inf where
+            key j does not lead, so that a longer query leads away from it.
+        reached: the error measured with the query so stretched.
+        stretches: [S] lengths of the query, as multiples of its own.
+        errors, bounds: [S] error and bound at each.
+    """
+
+    lookup: Lookup
+    target: int
+    scores: Tensor
+    margin: float
+    spread: float
+    leaked: float
+    error: float
+    bound: float
+    eps: float
+    needed: float
+    stretch: float
+    reached: float
+    stretches: Tensor
+    errors: Tensor
+    bounds: Tensor
+
+
+def copy(lookup: Lookup, target: int | None = None, eps: float = 0.01) -> Copy:
+    """Copy the value in row ``target``, or in the row whose key matches best.
+
+    Raises:
+        UsageError: there is no such row, eps is not above 0, or the temperature is 0, where nothing leaks.
+    """
+    n, temperature = len(lookup.keys), lookup.temperature
+    if temperature == 0:
+        raise UsageError("at temperature 0 there is nothing to bound", why="argmax copies exactly", mend="give T > 0")
+    score = weights.scores(lookup.query, lookup.keys) / temperature
+    j = int(score.argmax()) if target is None else target
+    if not 0 <= j < n:
+        raise UsageError(f"there is no value {j}", mend=f"give 0 to {n - 1}")
+    others = torch.arange(n) != j
+    margin = float(score[j] - score[others].max()) if n > 1 else math.inf
+    away = lookup.values - lookup.values[j]  # [n, d], free of cancellation
+    spread = float(away.norm(dim=1).max())
+    weight = weights.softmax(score)
+    needed = margin_for(eps, n, spread)
+    stretch = _stretch(margin, needed, weights.rounding(lookup) / temperature)
+    stretches = torch.linspace(0, 1.5 * max(2.0, stretch if stretch < math.inf else 2.0), 61, dtype=torch.float64)
+    return Copy(
+        lookup=lookup,
+        target=j,
+        scores=score,
+        margin=margin,
+        spread=spread,
+        leaked=float(weight[others].sum()),
+        error=float((weight @ away).norm()),
+        bound=error_bound(margin, n, spread),
+        eps=eps,
+        needed=needed,
+        stretch=stretch,
+        reached=float((weights.softmax(score * stretch) @ away).norm()) if stretch < math.inf else math.nan,
+        stretches=stretches,
+        errors=(weights.softmax(stretches[:, None] * score) @ away).norm(dim=1),
+        bounds=_table([error_bound(float(s) * margin if n > 1 else math.inf, n, spread) for s in stretches]),
+    )
+
+
+def _stretch(margin: float, needed: float, rounding: float) -> float:
+    if margin >= needed:
+        return 1.0
+    return needed / margin if margin > rounding else math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +232,7 @@ def _largest(keys: int, margin: float, trials: int, generator: torch.Generator) 
     return max(relative_error(random_table(keys, margin, generator)) for _ in range(trials))
 
 
-def _table(rows: list[list[float]]) -> Tensor:
+def _table(rows: list[Any]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
@@ -176,4 +262,29 @@ def figure(result: Copying) -> Figure:
     )
     for axes in (left, right):
         axes.legend(fontsize=8)
+    return drawn
+
+
+def figure_of(own: Copy) -> Figure:
+    """Error of one table by the length of its query, the bound, and where the error is at most eps."""
+    drawn, (axes,) = drawing.panels(1, width=6.5, height=4.3)
+    axes.plot(own.stretches, own.bounds, label="bound", **{**drawing.style(3), "marker": None})
+    axes.plot(own.stretches, own.errors, label="measured", markevery=6, **drawing.style(0))
+    axes.axhline(own.eps, color="0.4", linewidth=1)
+    axes.annotate(f"eps = {own.eps:g}", (float(own.stretches[-1]), own.eps), (0, 4), textcoords="offset points",
+                  ha="right", fontsize=9, color="0.3")  # fmt: skip
+    if 1 < own.stretch < math.inf:
+        axes.axvline(own.stretch, color="0.4", linewidth=1, linestyle=":")
+        axes.annotate(f"enough: {own.stretch:.3g}", (own.stretch, 1), (4, -12), xycoords=("data", "axes fraction"),
+                      textcoords="offset points", fontsize=9, color="0.3")  # fmt: skip
+    if bool((own.errors > 0).any()):
+        axes.set_yscale("log")
+    axes.legend(fontsize=8, loc="lower left")
+    drawing.label(
+        axes,
+        title=f"Copying value {own.target}: a longer query copies better" if own.stretch < math.inf
+        else f"Value {own.target} is not copied: its key does not lead",
+        x="length of the query, as a multiple of its own",
+        y="distance of the output to the value",
+    )  # fmt: skip
     return drawn

@@ -226,10 +226,10 @@ def _draw_bars(axes: Axes, result: Gradients) -> None:
         bars = axes.bar(places + (i - 1) * 0.27, sizes, 0.27, label=part, **drawing.bar_style(i))
         axes.bar_label(bars, ["0" if size == 0 else "" for size in sizes], fontsize=9)
     axes.set_xticks(places, [name.replace("_", "\n") for name in result.names], fontsize=8)
-    axes.legend(title="gradient by", fontsize=8)
+    axes.legend(title="gradient of", fontsize=8)
     drawing.label(
         axes,
         title="Argmax tells query and keys nothing",
         x=f"estimator (Gumbel: mean of {result.draws} draws)",
-        y="2-norm of the gradient",
+        y="length of the gradient",
     )

@@ -1,7 +1,7 @@
 """Extracting v_a from the average of v_a and v_b when the two lie in different subspaces.
 
-Let v_a be any combination of the columns a_1..a_m of A, and v_b of the columns of B, every a_i orthogonal to
-every b_j. Attention hands over the average c = (v_a + v_b) / 2. A matrix M with M c = v_a is twice the
+Let v_a be any combination of the columns a_1..a_r of A, and v_b of the columns of B, every a_i orthogonal to
+every b_j. Attention hands over the mixture (v_a + v_b) / 2. A matrix M with M mixture = v_a is twice the
 orthogonal projection on span(A):
 
     orthonormal columns             M = 2 sum_i a_i a_i^T
@@ -10,7 +10,7 @@ orthogonal projection on span(A):
     A and B independent, not        M = 2 A (A^T R A)^-1 A^T R     with R = I - B (B^T B)^-1 B^T,
       orthogonal to each other      the oblique projection on span(A) along span(B)
 
-The 2 undoes the average: without it M c = v_a / 2. For a mix w v_a + (1 - w) v_b it becomes 1 / w. Each line
+The 2 undoes the average: without it M mixture = v_a / 2. For a mix w v_a + (1 - w) v_b it becomes 1 / w. Each line
 also covers those above it. Where the third is used on bases that are not orthogonal to each other it returns
 v_a + P v_b, P the projection on span(A): wrong by exactly what of v_b lies along span(A).
 """
@@ -31,17 +31,17 @@ from welltuned.errors import UsageError
 
 
 def orthonormal(a: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] = sum_i a_i a_i^T / share for columns a_i of A [d, m] that are orthonormal."""
+    """M [d, d] = sum_i a_i a_i^T / share for columns a_i of A [d, r] that are orthonormal."""
     return (a @ a.T).div(share)
 
 
 def orthogonal(a: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] = sum_i a_i a_i^T / ||a_i||^2 / share for columns of A [d, m] that are orthogonal."""
+    """M [d, d] = sum_i a_i a_i^T / ||a_i||^2 / share for columns of A [d, r] that are orthogonal."""
     return (a.div(a.square().sum(0)) @ a.T).div(share)
 
 
 def independent(a: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] = A (A^T A)^-1 A^T / share for columns of A [d, m] that are linearly independent.
+    """M [d, d] = A (A^T A)^-1 A^T / share for columns of A [d, r] that are linearly independent.
 
     Raises:
         UsageError: the columns are linearly dependent.
@@ -52,14 +52,14 @@ def independent(a: Tensor, share: float = 0.5) -> Tensor:
 
 
 def oblique(a: Tensor, b: Tensor, share: float = 0.5) -> Tensor:
-    """M [d, d] that keeps span(A) and sends span(B) to 0, over share; A [d, m], B [d, p].
+    """M [d, d] that keeps span(A) and sends span(B) to 0, over share; A [d, r], B [d, p].
 
     Raises:
         UsageError: the columns of A and B together are linearly dependent.
     """
-    both = torch.cat([a, b], dim=1)  # [d, m + p]
+    both = torch.cat([a, b], dim=1)  # [d, r + p]
     _check_independent(both)
-    coordinates = torch.linalg.pinv(both)[: a.shape[1]]  # [m, d]: a vector's part along each a_i
+    coordinates = torch.linalg.pinv(both)[: a.shape[1]]  # [r, d]: a vector's part along each a_i
     return torch.div(a @ coordinates, share)
 
 
@@ -73,14 +73,84 @@ def _check_independent(columns: Tensor) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class Extract(Result):
+    """What each formula makes of one mixture of two vectors.
+
+    Attributes:
+        mixture: [d] share v_a + (1 - share) v_b.
+        share: 1/2 for the average.
+        formulas: [F] names, in words that carry the factor 1 / share.
+        returned: [F, d] M mixture.
+        error: [F] ||returned - v_a||.
+        kind: what the basis of A is: orthonormal, orthogonal or independent.
+        apart: whether every a_i is orthogonal to every b_j.
+    """
+
+    mixture: Tensor
+    share: float
+    formulas: tuple[str, ...]
+    returned: Tensor
+    error: Tensor
+    kind: str
+    apart: bool
+
+
+def extract(a: Tensor, b: Tensor, v_a: Tensor, v_b: Tensor, share: float = 0.5) -> Extract:
+    """Take v_a [d], in the span of A [d, r], out of a mixture with v_b [d], in the span of B [d, p].
+
+    Raises:
+        UsageError: the columns of A and B together are dependent, a vector is not in its span, or the share is
+            not between 0 and 1.
+    """
+    if not 0 < share <= 1:
+        raise UsageError(f"v_a has the share {share:g} of the mixture", mend="give more than 0 and at most 1")
+    _check_independent(torch.cat([a, b], dim=1))
+    _check_within(v_a, a, "v_a", "a's")
+    _check_within(v_b, b, "v_b", "b's")
+    mixture = share * v_a + (1 - share) * v_b
+    returned = torch.stack([formula(a, b, share) @ mixture for formula in _FORMULAS.values()])
+    return Extract(
+        mixture=mixture,
+        share=share,
+        formulas=tuple(name.replace("\n", " ") for name in _names(1 / share)),
+        returned=returned,
+        error=(returned - v_a).norm(dim=1),
+        kind=_kind_of(a),
+        apart=bool((torch.div(a, a.norm(dim=0)).T @ torch.div(b, b.norm(dim=0))).abs().max() < _SAME),
+    )
+
+
+_SAME = 1e-9
+
+
+def _kind_of(a: Tensor) -> str:
+    products = a.T @ a
+    lengths = products.diagonal()
+    cosines = products / (lengths.sqrt()[:, None] * lengths.sqrt())
+    if float((cosines - torch.eye(len(cosines), dtype=a.dtype)).abs().max()) > _SAME:
+        return "independent"
+    return "orthonormal" if float((lengths - 1).abs().max()) < _SAME else "orthogonal"
+
+
+def _check_within(vector: Tensor, basis: Tensor, name: str, basis_name: str) -> None:
+    outside = float((vector - independent(basis, share=1.0) @ vector).norm())
+    if outside > _SAME * (1 + float(vector.norm())):
+        raise UsageError(
+            f"{name} is no combination of the {basis_name}: {outside:.3g} of it lies outside their span",
+            why="only what lies in the span can be returned",
+            mend=f"give {name} as a sum of multiples of the {basis_name}",
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Extracting(Result):
     """How well each formula returns v_a from the average, over kinds of bases.
 
     Attributes:
         kinds: [K] kinds of bases A, B.
         formulas: [F] names of formulas.
-        error: [K, F] largest ||M c - v_a|| / ||v_a|| over the trials.
-        plane: [4, 2] an example to draw: v_a, v_b, their average, and M c without the 2.
+        error: [K, F] largest ||M mixture - v_a|| / ||v_a|| over the trials.
+        plane: [4, 2] an example to draw: v_a, v_b, their mixture, and M mixture without the 2.
         trials, seed: of the random bases.
     """
 
@@ -92,14 +162,20 @@ class Extracting(Result):
     seed: int
 
 
-Formula = Callable[[Tensor, Tensor], Tensor]
-_FORMULAS: dict[str, Formula] = {
-    "sum aa'\n(no 2)": lambda a, _: orthonormal(a, share=1.0),
-    "2 sum aa'": lambda a, _: orthonormal(a),
-    "2 sum aa'/|a|²": lambda a, _: orthogonal(a),
-    "2A(A'A)⁻¹A'": lambda a, _: independent(a),
+Formula = Callable[[Tensor, Tensor, float], Tensor]
+_FORMULAS: dict[str, Formula] = {  # each name with a place for the factor, 1 / share
+    "projection\n(no {})": lambda a, b, share: independent(a, share=1.0),  # noqa: ARG005
+    "{} sum aa'": lambda a, b, share: orthonormal(a, share),  # noqa: ARG005
+    "{} sum aa'/|a|²": lambda a, b, share: orthogonal(a, share),  # noqa: ARG005
+    "{} A(A'A)⁻¹A'": lambda a, b, share: independent(a, share),  # noqa: ARG005
     "oblique": oblique,
 }
+
+
+def _names(factor: float) -> tuple[str, ...]:
+    return tuple(name.format(f"{factor:g}") for name in _FORMULAS)
+
+
 _KINDS = ("A orthonormal", "A orthogonal", "A independent", "A not orthogonal to B")
 
 
@@ -117,7 +193,7 @@ def measure(*, width: int = 12, rank: int = 3, trials: int = 20, seed: int = 0) 
         for _ in range(trials):
             a, b = random_bases(kind, width, rank, generator)
             error[k] = error[k].maximum(_errors(a, b, generator))
-    return Extracting(_KINDS, tuple(_FORMULAS), error, _plane(), trials, seed)
+    return Extracting(_KINDS, _names(2), error, _plane(), trials, seed)
 
 
 def random_bases(kind: str, width: int, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -140,7 +216,7 @@ def _errors(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
     v_a = a @ torch.randn(rank, generator=generator, dtype=torch.float64)
     v_b = b @ torch.randn(rank, generator=generator, dtype=torch.float64)
     average = (v_a + v_b) / 2
-    found = torch.stack([formula(a, b) @ average for formula in _FORMULAS.values()])  # [F, d]
+    found = torch.stack([formula(a, b, 0.5) @ average for formula in _FORMULAS.values()])  # [F, d]
     return torch.div((found - v_a).norm(dim=1), v_a.norm())
 
 
@@ -159,15 +235,15 @@ def figure(result: Extracting) -> Figure:
     text = [["exact" if e < exact else f"{e:.2f}" for e in row] for row in result.error.tolist()]
     digits = result.error.clamp_min(exact).log10()
     drawing.grid(right, digits, text=text, rows=result.kinds, columns=result.formulas, low=-10.0, high=2.0)
-    right.set_title("Relative error of M c against v_a (largest of the trials)", fontsize=10.5)
+    right.set_title("|M mixture - v_a| / |v_a|, the largest of the trials", fontsize=10.5)
     right.tick_params(axis="x", labelsize=8)
     right.set(xlabel="formula for M (a' is a transposed)", ylabel="kind of bases")
     return drawn
 
 
 def _draw_plane(axes: Axes, plane: Tensor) -> None:
-    names = ("v_a = M c", "v_b", "c = (v_a + v_b) / 2", "without the 2: v_a / 2")
-    offsets = ((-30, 8), (8, -4), (8, 4), (-40, -16))
+    names = ("v_a = M mixture", "v_b", "mixture = (v_a + v_b)/2", "without the 2: v_a / 2")
+    offsets = ((-60, 8), (8, -4), (8, 4), (-40, -16))
     for i, (name, offset) in enumerate(zip(names, offsets, strict=True)):
         x, y = plane[i].tolist()
         look = drawing.style(i)
@@ -176,4 +252,4 @@ def _draw_plane(axes: Axes, plane: Tensor) -> None:
         axes.annotate(name, (x, y), offset, textcoords="offset points", color=look["color"])
     axes.plot(*zip(plane[2].tolist(), plane[3].tolist(), strict=True), color="0.5", linestyle=":", linewidth=1)
     axes.set(xlim=(-0.3, 2.6), ylim=(-0.4, 2.0), aspect="equal")
-    drawing.label(axes, title="Project the average on span(a), then double", x="direction of a", y="direction of b")
+    drawing.label(axes, title="Project the mixture on the a's, then double", x="direction of a", y="direction of b")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from welltuned.attention import numbers as checks
 from welltuned.attention.result import Result
 from welltuned.errors import UsageError
 
@@ -21,7 +19,7 @@ _SHAPE = '{"query": [1, 0], "keys": [[1, 0], [0, 1]], "values": [[5], [7]], "tem
 
 @dataclass(frozen=True, eq=False)
 class Lookup(Result):
-    """A question to a table. Make one with :func:`of` or :func:`read`, which check every number.
+    """A question to a table. Make one with :func:`of`, which checks every number.
 
     Attributes:
         query: [h] what is looked for.
@@ -47,10 +45,10 @@ def of(numbers: Mapping[str, Any], *, where: str = "lookup") -> Lookup:
         UsageError: a field is missing, unknown, empty, ragged, not finite, or does not fit another.
     """
     _check_names(numbers, where)
-    query = _vector(numbers["query"], f"{where}: query")
-    keys = _matrix(numbers["keys"], f"{where}: keys")
-    values = _matrix(numbers["values"], f"{where}: values")
-    temperature = _number(numbers.get("temperature", 1.0), f"{where}: temperature")
+    query = checks.as_vector(numbers["query"], f"{where}: query")
+    keys = checks.as_matrix(numbers["keys"], f"{where}: keys")
+    values = checks.as_matrix(numbers["values"], f"{where}: values")
+    temperature = checks.as_number(numbers.get("temperature", 1.0), f"{where}: temperature")
     if temperature < 0:
         raise UsageError(
             f"the temperature is {temperature:g}",
@@ -59,30 +57,7 @@ def of(numbers: Mapping[str, Any], *, where: str = "lookup") -> Lookup:
         )
     _check_sizes(query, keys, values, where)
     tensors = [torch.tensor(part, dtype=torch.float64) for part in (query, keys, values)]
-    lookup = Lookup(tensors[0], tensors[1], tensors[2], temperature)
-    if not bool((lookup.keys @ lookup.query).isfinite().all()):
-        raise UsageError("a dot product of query and key overflows", where=where, mend="use smaller numbers")
-    return lookup
-
-
-def read(path: str | Path) -> Lookup:
-    """A checked Lookup from a JSON file: one object with query, keys, values and maybe temperature.
-
-    Raises:
-        UsageError: the file cannot be read, is not JSON, or fails a check of :func:`of`.
-    """
-    where = str(path)
-    try:
-        numbers = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError("the file cannot be read", where=where, why=str(error)) from error
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            "this is not JSON", where=f"{where}:{error.lineno}", why=error.msg, mend=f"write it like {_SHAPE}"
-        ) from error
-    if not isinstance(numbers, dict):
-        raise UsageError("the file must hold one JSON object", where=where, mend=f"write it like {_SHAPE}")
-    return of(numbers, where=where)
+    return Lookup(tensors[0], tensors[1], tensors[2], temperature)
 
 
 def example() -> Lookup:
@@ -107,7 +82,7 @@ def _check_names(numbers: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _check_sizes(query: list[float], keys: list[list[float]], values: list[list[float]], where: str) -> None:
+def _check_sizes(query: checks.Vector, keys: checks.Matrix, values: checks.Matrix, where: str) -> None:
     if len(keys[0]) != len(query):
         raise UsageError(
             f"the query has {len(query)} numbers and a key has {len(keys[0])}",
@@ -119,31 +94,3 @@ def _check_sizes(query: list[float], keys: list[list[float]], values: list[list[
         raise UsageError(
             f"there are {len(keys)} keys and {len(values)} values", where=where, mend="give one value to each key"
         )
-
-
-def _matrix(rows: Any, where: str) -> list[list[float]]:
-    if not isinstance(rows, list | tuple) or not rows:
-        raise UsageError("expected a list of rows", where=where, mend="write [[1, 2], [3, 4]]")
-    matrix = [_vector(row, f"{where}[{i}]") for i, row in enumerate(rows)]
-    for i, row in enumerate(matrix):
-        if len(row) != len(matrix[0]):
-            raise UsageError(f"row {i} has {len(row)} numbers, row 0 has {len(matrix[0])}", where=where)
-    return matrix
-
-
-def _vector(row: Any, where: str) -> list[float]:
-    if not isinstance(row, list | tuple) or not row:
-        raise UsageError("expected a list of numbers", where=where, mend="write [1, 2, 3]; one number is [1]")
-    return [_number(item, f"{where}[{i}]") for i, item in enumerate(row)]
-
-
-def _number(item: Any, where: str) -> float:
-    if isinstance(item, bool) or not isinstance(item, int | float):
-        raise UsageError(f"expected a number, got {item!r}", where=where)
-    try:
-        number = float(item)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise UsageError("the number is not finite in float64", where=where)
-    return number

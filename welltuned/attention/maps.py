@@ -99,8 +99,8 @@ def describe(weights: Tensor, tokens: Sequence[str], separators: Tensor) -> Head
     )
 
 
-def strongest(maps: HeadMaps, habit: str) -> tuple[int, int]:
-    """Layer and head with the largest mean for one of HABITS, "sink", "copying" or "entropy".
+def ranked(maps: HeadMaps, habit: str) -> list[tuple[int, int]]:
+    """All heads as (layer, head), largest mean first, for one of HABITS, "sink", "copying" or "entropy".
 
     Raises:
         UsageError: ``habit`` is none of these.
@@ -109,8 +109,27 @@ def strongest(maps: HeadMaps, habit: str) -> tuple[int, int]:
     if habit not in known:
         raise UsageError(f"unknown habit {habit!r}", mend=f"known are {', '.join(known)}")
     means: Tensor = getattr(maps, habit)
-    layer, head = divmod(int(means.argmax()), means.shape[1])
-    return layer, head
+    order = means.flatten().sort(descending=True, stable=True).indices.tolist()
+    return [divmod(place, means.shape[1]) for place in order]
+
+
+def strongest(maps: HeadMaps, habit: str) -> tuple[int, int]:
+    """The first of :func:`ranked`."""
+    return ranked(maps, habit)[0]
+
+
+def check_heads(maps: HeadMaps, heads: Sequence[tuple[int, int]]) -> None:
+    """Refuse heads that the model does not have.
+
+    Raises:
+        UsageError: there is one.
+    """
+    layers, per_layer = maps.entropy.shape
+    wrong = [(layer, head) for layer, head in heads if not (0 <= layer < layers and 0 <= head < per_layer)]
+    if wrong:
+        raise UsageError(
+            f"no such heads: {wrong}", where="heads", mend=f"layers 0..{layers - 1}, heads 0..{per_layer - 1}"
+        )
 
 
 def score_gaps(maps: HeadMaps, layer: int, head: int) -> Tensor:
@@ -161,9 +180,9 @@ def figure(maps: HeadMaps, heads: Sequence[tuple[int, int]] | None = None) -> Fi
     """
     kinds = ("previous", "next", "sink", "entropy")
     chosen = [strongest(maps, kind) for kind in kinds] if heads is None else list(heads)
-    layers, per_layer = maps.entropy.shape
-    if not chosen or any(not (0 <= layer < layers and 0 <= head < per_layer) for layer, head in chosen):
-        raise UsageError(f"no such heads: {chosen}", mend=f"layers 0..{layers - 1}, heads 0..{per_layer - 1}")
+    if not chosen:
+        raise UsageError("no heads to draw", mend="name one as (layer, head)")
+    check_heads(maps, chosen)
     columns = min(2, len(chosen))
     rows = -(-len(chosen) // columns)
     side = max(4.0, 0.2 * len(maps.tokens) + 1)
@@ -178,8 +197,8 @@ def figure(maps: HeadMaps, heads: Sequence[tuple[int, int]] | None = None) -> Fi
 def _draw_map(axes: Axes, maps: HeadMaps, layer: int, head: int) -> None:
     axes.imshow(maps.weights[layer, head].numpy(), cmap="Greys", vmin=0, vmax=1)
     places = range(len(maps.tokens))
-    axes.set_xticks(places, maps.tokens, rotation=90, fontsize=7)
-    axes.set_yticks(places, maps.tokens, fontsize=7)
+    axes.set_xticks(places, maps.tokens, rotation=90, fontsize=7, parse_math=False)  # a token may hold dollar signs
+    axes.set_yticks(places, maps.tokens, fontsize=7, parse_math=False)
     means = ", ".join(f"{habit} {float(getattr(maps, habit)[layer, head]):.2f}" for habit in HABITS)
     axes.set_title(f"Layer {layer}, head {head} (white 0, black 1); mean weight on\n{means}", fontsize=8.5)
     axes.set(xlabel="token attended to (key)", ylabel="token attending (query)")

@@ -171,13 +171,18 @@ def figure(result: Retrieval) -> Figure:
     left.annotate(f"guessing: 1 in {round(1 / result.guessing)}", (result.steps[-1], result.guessing), (0, -12),
                   textcoords="offset points", ha="right", fontsize=8, color="0.3")  # fmt: skip
     left.set_ylim(0, 1.03)
-    drawing.label(left, title="Key-value retrieval: argmax learns nothing", x="optimiser step", y="held-out accuracy")
+    drawing.label(
+        left,
+        title="Key-value retrieval: argmax learns nothing",
+        x="training step",
+        y="accuracy on new problems:\nshare with the largest score on the right row",
+    )
     _curves(right, result, result.loss)
     drawing.label(
         right,
-        title=f"Loss with each estimator's own forward\n(mean and range of {len(result.seeds)} seeds)",
-        x="optimiser step",
-        y="held-out squared error / 2",
+        title=f"Loss of what each estimator returns\n(mean and range of {len(result.seeds)} seeds)",
+        x="training step",
+        y="loss on new problems",
     )
     right.set_ylim(bottom=0)
     left.legend(fontsize=8)

@@ -170,7 +170,9 @@ def figure(result: Cooling) -> Figure:
     t = result.temperatures
     for i, score in enumerate(result.scores.tolist()):
         left.plot(t, result.path[:, i], markevery=(i % 4, 4), label=f"key {i} (score {score:g})", **drawing.style(i))
-    drawing.label(left, title="Cooling turns softmax into argmax", x="temperature (log scale)", y="attention weight")
+    drawing.label(
+        left, title="Cooling turns softmax into argmax", x="temperature, hot to cold (log scale)", y="attention weight"
+    )
     _draw_distance(right, result)
     for axes in (left, right):
         axes.set_xscale("log")
@@ -192,7 +194,7 @@ def _draw_distance(axes: Axes, result: Cooling) -> None:
         axes.text(0.5, 0.5, "All keys tie: the distance is always 0.", ha="center", transform=axes.transAxes)
     drawing.label(
         axes,
-        title="Distance to the output at T = 0 falls like exp(-margin / T)",
-        x="temperature (log scale)",
-        y="2-norm of the difference (log scale)",
+        title="Distance to the limit as the temperature falls to 0",
+        x="temperature, hot to cold (log scale)",
+        y="distance (log scale)",
     )

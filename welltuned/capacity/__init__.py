@@ -18,8 +18,9 @@ from welltuned.engine import Compute, resolve
 from welltuned.memory import Footprint, available, footprint, longest_batch
 from welltuned.plan import Candidate
 from welltuned.record import CapacityPart, CapacityRecord, CapacityRow, TrialRow, write_json
-from welltuned.run import Workbench, provenance
+from welltuned.run import provenance
 from welltuned.spec import RunSpec
+from welltuned.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,10 @@ def _part(request: Request, demand: _Demand, rows: int, say: Callable[[str], Non
     def guessed(single: Trial) -> int:
         nonlocal predicted, overhead
         overhead = (single.peak or 0) - demand.of(1)
-        predicted = min(rows, demand.most(request.limit - overhead))
+        most = demand.most(request.limit - overhead)
+        predicted = min(rows, most)
         say(f"{predicted:,} rows are predicted to fit")
-        return predicted
+        return most
 
     def run(count: int) -> Trial:
         trial = tried(request.model_copy(update={"rows": count}))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 AIM = 0.8
-"""The second trial takes this share of the guess: likely to fit, and far enough out to measure the slope on."""
+"""The second trial takes this share of the guess (all rows if that is enough): likely to fit, and far enough out to
+measure the slope on."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def largest(tried: Callable[[int], Trial], guessed: Callable[[Trial], int], limi
     if not trials[0].fits or cap == 1:
         return trials
     low, high, stride, halve = 1, cap + 1, 1, False
-    aim = int(AIM * guessed(trials[0]))
+    aim = min(cap, int(AIM * guessed(trials[0])))
     while high - low > 1:
         width, bounded = high - low, high <= cap
         if not bounded:

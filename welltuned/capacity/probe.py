@@ -18,9 +18,10 @@ from welltuned.batches import Batch
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, resolve
 from welltuned.memory.measured import is_out_of_memory
-from welltuned.run import Workbench, assembled
+from welltuned.optimizer import adamw
+from welltuned.run import assembled
 from welltuned.spec import RunSpec
-from welltuned.train import adamw
+from welltuned.workbench import Workbench
 
 
 class Request(BaseModel):

@@ -1,4 +1,7 @@
-"""The command line: one file a command, found by its name; nothing heavy is imported before a command runs."""
+"""The command line: one file a command, one folder a group of commands, found by name.
+
+Nothing heavy is imported before a command runs.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 import typer
@@ -28,20 +31,31 @@ class _StoppedError(BaseException):
 
 
 def application() -> typer.Typer:
-    """The whole command line, put together from the files in ``commands``."""
+    """The whole command line, put together from the files and folders in ``commands``."""
+    app = _group("Fine-tune encoders for text classification, and say which method really won.", commands)
+    app.info.name = "welltuned"
+    app.callback()(_version)
+    return app
+
+
+def _group(about: str, package: ModuleType) -> typer.Typer:
+    """The commands in a package by their files' names; a package in it is a group of commands of its own."""
     app = typer.Typer(
-        name="welltuned",
         no_args_is_help=True,
-        add_completion=True,
+        add_completion=package is commands,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
-        help="Fine-tune encoders for text classification, and say which method really won.",
+        help=about,
     )
-    app.callback()(_version)
-    for module in sorted(entry.name for entry in pkgutil.iter_modules(commands.__path__)):
-        command = importlib.import_module(f"{commands.__name__}.{module}").command
-        app.command(module.replace("_", "-"))(groups.flattened(command))
+    for entry in sorted(pkgutil.iter_modules(package.__path__), key=lambda entry: entry.name):
+        module = importlib.import_module(f"{package.__name__}.{entry.name}")
+        name = entry.name.replace("_", "-")
+        if entry.ispkg:
+            app.add_typer(_group((module.__doc__ or "").strip(), module), name=name)
+        else:
+            settings = getattr(module, "SETTINGS", None)
+            app.command(name, context_settings=settings)(groups.flattened(module.command))
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from pydantic import BaseModel
@@ -25,6 +26,7 @@ from rich.text import Text
 
 from welltuned.progress import Observer
 from welltuned.record import EpochRow
+from welltuned.report import format
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
@@ -84,9 +86,23 @@ class ConsoleObserver(Observer):
             f"dev {row.dev_accuracy:.1%} (loss {row.dev_loss:.3f})  {row.seconds:.1f} s"
         )
 
+    def part(self, done: int, total: int, left: float) -> None:
+        """One line a part, with the time left."""
+        remaining = f", about {format.duration(left)} left" if done < total else ""
+        stderr.print(f"{done} of {total} done{remaining}")
+
     def say(self, text: str) -> None:
         """One line a sentence."""
         stderr.print(Text(text))
+
+
+def show_all(results: Sequence[BaseModel], as_json: bool, *tables: Table | str) -> None:
+    """Several results as :func:`show` shows one; in JSON they are a list."""
+    if as_json:
+        print(json.dumps([one.model_dump(mode="json") for one in results], indent=2, ensure_ascii=False))
+        return
+    for table in tables:
+        stdout.print(table, soft_wrap=isinstance(table, str), markup=False)
 
 
 def show(result: BaseModel, as_json: bool, *tables: Table | str) -> None:
@@ -94,5 +110,4 @@ def show(result: BaseModel, as_json: bool, *tables: Table | str) -> None:
     if as_json:
         print(json.dumps(result.model_dump(mode="json"), indent=2, ensure_ascii=False))
         return
-    for table in tables:
-        stdout.print(table, soft_wrap=isinstance(table, str), markup=False)
+    show_all([], False, *tables)

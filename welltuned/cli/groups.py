@@ -48,6 +48,16 @@ class TrainOptions:
 
 
 @dataclass(frozen=True)
+class OptimizerOptions:
+    """How weights follow their gradients."""
+
+    lr: options.LearningRate = None
+    weight_decay: options.WeightDecay = 0.01
+    warmup_ratio: options.WarmupRatio = 0.06
+    schedule: options.Schedule = "linear"
+
+
+@dataclass(frozen=True)
 class EncoderOptions:
     """How an encoder reads a row and answers."""
 
@@ -60,6 +70,13 @@ class EncoderOptions:
         from welltuned.spec import ModelSpec
 
         return requests.spec(ModelSpec, name=name, **vars(self))
+
+    def specs(self, names: str) -> list[ModelSpec]:
+        """The specs of comma-separated models, each under each of the comma-separated heads."""
+        from dataclasses import replace
+
+        heads = [replace(self, head=head.strip()) for head in self.head.split(",")]
+        return [one.spec(name.strip()) for name in names.split(",") for one in heads]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,16 @@ Data = Annotated[
     str,
     typer.Argument(metavar="DATA", help="builtin:yesno, a Hub id, a file, or a folder of train/dev/test files."),
 ]
+TextSource = Annotated[
+    str,
+    typer.Argument(metavar="TEXT", help="A .txt file, a folder of them, or data as elsewhere (its train split)."),
+]
 Model = Annotated[
     str, typer.Option("--model", "-m", "--model-name-or-path", help="Alias, Hub id or folder; minilm is packaged.")
 ]
-Head = Annotated[str, typer.Option(help="Linear over the masked mean, over the first token, or the native head.")]
+Head = Annotated[
+    str, typer.Option(help="mean or first: linear over the masked mean or the first token; native: the model's own.")
+]
 MaxLength = Annotated[int, typer.Option("--max-length", "--max-seq-length", help="Tokens a row at most.", min=8)]
 Text = Annotated[str | None, typer.Option(help="Column of the first text (question).")]
 TextPair = Annotated[str | None, typer.Option(help="Column of the second text (passage); '' for none.")]

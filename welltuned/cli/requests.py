@@ -44,6 +44,18 @@ def seeds(text: str) -> list[int]:
     return found
 
 
+def names(text: str, option: str) -> list[str]:
+    """``a,b`` as names.
+
+    Raises:
+        UsageError: no name, or one twice.
+    """
+    found = [part.strip() for part in text.split(",") if part.strip()]
+    if not found or len(set(found)) < len(found):
+        raise UsageError(f"{text!r} is no list of different names", where=option, mend="write NAME,NAME")
+    return found
+
+
 def size(text: str | None) -> int | None:
     """``4GiB`` or ``800MB`` in bytes.
 

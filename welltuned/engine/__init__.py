@@ -10,17 +10,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import torch
+from torch import nn
+from transformers import PreTrainedModel
 
-from welltuned.encoders import Encoder
 from welltuned.engine.allocator import keep_memory
 from welltuned.engine.attention import use_explicit_attention
-from welltuned.engine.dropout import seed_dropout, use_byte_dropout
+from welltuned.engine.dropout import dropout_state, restore_dropout, seed_dropout, use_byte_dropout
+from welltuned.engine.precision import bf16_is_faster
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec
 
-__all__ = ["Compute", "prepare", "resolve", "seed_everything", "settle"]
+__all__ = ["Compute", "prepare", "random_state", "resolve", "restore_random", "seed_everything", "settle"]
+
+_Model = TypeVar("_Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -63,17 +68,16 @@ def settle(spec: ComputeSpec) -> ComputeSpec:
 def _has_fast_bf16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("amx_tile"))
+    return bf16_is_faster()
 
 
-def prepare(encoder: Encoder, compute: Compute) -> Encoder:
-    """Move the encoder to the device and, with the fast engine on a CPU, put the faster forms in place."""
+def prepare(encoder: _Model, compute: Compute) -> _Model:
+    """Move an encoder (any module with a ``backbone``) to the device, and put the fast engine's forms in place."""
     if any(one.device.type != compute.device.type for one in encoder.parameters()):
         encoder.to(compute.device)
     if compute.engine == "fast" and compute.device.type == "cpu":
         keep_memory()
-        use_explicit_attention(encoder.backbone)
+        use_explicit_attention(cast(PreTrainedModel, encoder.backbone))
         use_byte_dropout(encoder)
     return encoder
 
@@ -82,3 +86,19 @@ def seed_everything(seed: int) -> None:
     """Seed initialisation, torch's dropout and the byte dropout; the data order has its own seed."""
     torch.manual_seed(seed)
     seed_dropout(seed)
+
+
+def random_state(compute: Compute) -> dict[str, Any]:
+    """Where the random streams stand that :func:`seed_everything` seeded, as plain numbers."""
+    state: dict[str, Any] = {"torch": torch.get_rng_state().tolist(), "dropout": dropout_state()}
+    if compute.device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(compute.device).tolist()
+    return state
+
+
+def restore_random(state: dict[str, Any], compute: Compute) -> None:
+    """Let the random streams go on from where :func:`random_state` found them."""
+    torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
+    restore_dropout(state["dropout"])
+    if compute.device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(torch.tensor(state["cuda"], dtype=torch.uint8), compute.device)

@@ -22,6 +22,18 @@ def seed_dropout(seed: int) -> None:
     _stream = np.random.Generator(np.random.SFC64(seed))
 
 
+def dropout_state() -> dict[str, Any]:
+    """Where the byte stream stands, as plain numbers."""
+    state: dict[str, Any] = dict(_stream.bit_generator.state)
+    return {**state, "state": {"state": [int(word) for word in state["state"]["state"]]}}
+
+
+def restore_dropout(state: dict[str, Any]) -> None:
+    """Let the byte stream go on from where :func:`dropout_state` found it."""
+    words = np.array(state["state"]["state"], np.uint64)
+    _stream.bit_generator.state = {**state, "state": {"state": words}}
+
+
 def kept_of_256(p: float) -> int:
     """t, the number of byte values out of 256 that keep an element, for the drop rate ``p``."""
     return round((1 - p) * 256)

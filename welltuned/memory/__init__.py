@@ -5,10 +5,12 @@ frozen parameters cost their 4 bytes alone. Activations depend on method, rows a
 their closed form, :mod:`.measured` what a real step took.
 """
 
+from welltuned.memory.fitting import require_fit
 from welltuned.memory.limits import available, resident
 from welltuned.memory.measured import longest_batch, measure_step, out_of_memory_told
 from welltuned.memory.predicted import Footprint, footprint
 
 __all__ = [
-    "Footprint", "available", "footprint", "longest_batch", "measure_step", "out_of_memory_told", "resident",
+    "Footprint", "available", "footprint", "longest_batch", "measure_step", "out_of_memory_told", "require_fit",
+    "resident",
 ]  # fmt: skip

@@ -40,11 +40,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A hyperparameter between two bounds, on a logarithmic scale if ``log``."""
+    """A hyperparameter between two bounds, on a logarithmic scale if ``log``, in whole numbers if ``whole``."""
 
     low: float
     high: float
     log: bool = False
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ from welltuned.record.files import (
     read_comparison,
     read_record,
     read_run,
+    require_writable,
+    results_kind,
+    whole_folder,
     write_arrays,
     write_bytes,
     write_json,
@@ -45,11 +48,13 @@ from welltuned.record.run import (
     Truncation,
 )
 from welltuned.record.schema import SCHEMA, Schema
+from welltuned.record.search import SearchRecord, SearchTrial
 
 __all__ = [
-    "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow", "ComparisonRecord",
-    "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening", "Provenance", "RunRecord",
-    "Schema", "Score", "Statement", "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation",
-    "installed_versions", "processor_name", "read_arrays", "read_comparison", "read_record", "read_run",
+    "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
+    "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
+    "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
+    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
+    "read_comparison", "read_record", "read_run", "require_writable", "results_kind", "whole_folder",
     "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

@@ -116,6 +116,7 @@ class ComparisonRecord(Schema):
     ``alone`` are baselines that read one text of two; ``alarms`` are those of the data and of all rows together.
     """
 
+    kind: Literal["comparison"] = "comparison"
     schema_version: int = SCHEMA
     id: str = ""
     winner: str | None = None

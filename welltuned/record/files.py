@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,18 +45,68 @@ def write_bytes(path: Path, content: bytes) -> None:
             Path(draft).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise ResourceError(
-            f"cannot write {path.name}",
-            where=str(path.parent),
-            why=error.strerror or str(error),
-            mend="choose another --out folder, make room, or give yourself permission to write there",
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder and make sure, before long work, that files can be written there.
+
+    Raises:
+        ResourceError: the disk is full, or the folder may not be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe.") as file:
+            file.write(b"\0" * 4096)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ResourceError:
+    return ResourceError(
+        f"cannot write {path.name}",
+        where=str(path.parent),
+        why=error.strerror or str(error),
+        mend="choose another --out folder, make room, or give yourself permission to write there",
+    )
 
 
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of ``folder`` when the block ends without an error.
+
+    A reader sees the old folder or the new, never a part; what a killed process left is cleared away.
+
+    Raises:
+        ResourceError: the disk is full, or the folder may not be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.parent.glob(f".{folder.name}.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            yield draft
+            draft.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            draft.replace(folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+    except (OSError, SafetensorError) as error:
+        raise ResourceError(
+            f"cannot write the folder {folder.name}",
+            where=str(folder),
+            why=getattr(error, "strerror", None) or str(error),
+            mend="choose another --out folder, make room, or give yourself permission to write there",
+        ) from error
 
 
 def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
@@ -112,3 +164,12 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
             why=str(error.errors(include_url=False)[0]["msg"]),
             mend="run the same command again to make it anew",
         ) from error
+
+
+def results_kind(folder: Path) -> str | None:
+    """Which kind of record ``results.json`` of a folder says it is; None where there is none that can be read."""
+    try:
+        found = json.loads((folder / "results.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return str(found.get("kind", "comparison")) if isinstance(found, dict) else None

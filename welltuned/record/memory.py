@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from welltuned.record.run import Memory, Provenance
 from welltuned.record.schema import SCHEMA, Schema
@@ -31,6 +31,7 @@ class MemoryRow(Schema):
 class MemoryRecord(Schema):
     """What ``memory`` found; ``results.json`` of its folder."""
 
+    kind: Literal["memory"] = "memory"
     schema_version: int = SCHEMA
     command: str
     data: str
@@ -87,6 +88,7 @@ class CapacityRow(Schema):
 class CapacityRecord(Schema):
     """What ``max-batch`` found under ``limit`` bytes; ``results.json`` of its folder."""
 
+    kind: Literal["capacity"] = "capacity"
     schema_version: int = SCHEMA
     command: str
     data: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from welltuned.record.schema import SCHEMA, Schema
@@ -97,7 +99,7 @@ class Provenance(Schema):
 
 
 class RunRecord(Schema):
-    """The record of one training run."""
+    """The record of one training run; ``usual_lr`` is the learning rate that its method starts from."""
 
     schema_version: int = SCHEMA
     id: str
@@ -109,6 +111,7 @@ class RunRecord(Schema):
     curve: list[EpochRow]
     best_epoch: int
     dev_accuracy: float
+    usual_lr: float
     ledger: dict[str, int]
     trained_parameters: int
     all_parameters: int
@@ -118,6 +121,13 @@ class RunRecord(Schema):
     alarms: list[Alarm] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     provenance: Provenance
+
+    @property
+    def lost_after_peak(self) -> float:
+        """How far dev accuracy fell from its best epoch to the last, as a share; 0 for a run without epochs."""
+        if not self.curve:
+            return 0.0
+        return max(row.dev_accuracy for row in self.curve) - self.curve[-1].dev_accuracy
 
     @property
     def takes_pairs(self) -> bool:
@@ -162,6 +172,7 @@ class TrainingRecord(Schema):
     ``learned`` says, for a run that was to overfit a few rows, whether it has every one of them right.
     """
 
+    kind: Literal["training"] = "training"
     schema_version: int = SCHEMA
     command: str
     run: str

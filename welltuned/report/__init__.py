@@ -7,77 +7,107 @@ is the short form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from welltuned import record as records
 from welltuned import vault
 from welltuned.errors import DataError
-from welltuned.record import CapacityRecord, ComparisonRecord, MemoryRecord, RunRecord, TrainingRecord
-from welltuned.report import batches, canvas, gallery, page
+from welltuned.record import (
+    CapacityRecord,
+    ComparisonRecord,
+    MemoryRecord,
+    RunRecord,
+    SearchRecord,
+    TrainingRecord,
+)
+from welltuned.report import canvas, gallery, page, search_page
 from welltuned.report.gallery import Picture
 
-_Results = TypeVar("_Results", ComparisonRecord, TrainingRecord)
+__all__ = ["read", "render"]
 
-__all__ = ["draw_batches", "draw_memory", "render"]
+_Results = TypeVar("_Results", ComparisonRecord, SearchRecord, TrainingRecord)
+
+
+def read(folder: Path) -> BaseModel:
+    """The record of a finished command, of whichever kind.
+
+    Raises:
+        DataError: the folder holds no record, or a damaged one.
+    """
+    return records.read_record(folder / _kind(folder).file, _kind(folder).record)
 
 
 def render(folder: Path) -> Path:
-    """Write ``figures/*.png`` and ``report.html`` of a comparison or of a single run.
+    """Write the figures of a finished command's record, and ``report.html`` where the record has a page.
 
     Args:
         folder: what a finished command wrote: with ``results.json``, or with ``record.json``.
 
     Returns:
-        The path of ``report.html``. Equal records give equal bytes.
+        The path of ``report.html``, or of the figure. Equal records give equal bytes.
 
     Raises:
         DataError: the folder holds no record, or a damaged one.
         ResourceError: the report cannot be written.
     """
-    if (folder / "record.json").is_file():
-        content = _render_run(folder, records.read_run(folder))
-    elif (folder / "results.json").is_file():
-        content = _render_comparison(folder, records.read_comparison(folder))
-    else:
+    return _kind(folder).render(folder, read(folder))
+
+
+class _Kind:
+    """What a folder may hold: the file of its record, the record's class, and how it is drawn."""
+
+    def __init__(self, record: type[BaseModel], render: Callable[[Path, Any], Path], file: str = "results.json"):
+        self.record, self.render, self.file = record, render, file
+
+
+def _kind(folder: Path) -> _Kind:
+    kind = "run" if (folder / "record.json").is_file() else records.results_kind(folder)
+    if kind not in _KINDS:
         raise DataError(
             "no results to report on",
             where=str(folder),
             why="it holds neither results.json nor record.json" if folder.is_dir() else "there is no such folder",
-            mend="name the --out folder of a finished welltuned compare or welltuned train",
+            mend="name the --out folder of a finished welltuned command",
         )
+    return _KINDS[kind]
+
+
+def _page(folder: Path, content: str) -> Path:
     path = folder / "report.html"
     records.write_bytes(path, content.encode(errors="replace"))
     return path
 
 
-def draw_memory(folder: Path, record: MemoryRecord) -> Path:
-    """Write ``figures/memory.png`` of a memory record, and return its path."""
-    picture = gallery.of_memory(record)
-    return canvas.save(picture.draw(), folder / "figures" / f"{picture.name}.png")
+def _render_search(folder: Path, record: SearchRecord) -> Path:
+    record = _with_later_looks(folder, record)
+    return _page(folder, search_page.search_page(record, _draw(folder, [search_page.picture(record)])))
 
 
-def draw_batches(folder: Path, record: CapacityRecord) -> Path:
-    """Write ``figures/batches.png`` of a search for the largest batch, and return its path."""
-    return canvas.save(batches.memory_by_rows(record), folder / "figures" / "batches.png")
+def _render_figure(folder: Path, record: MemoryRecord | CapacityRecord) -> Path:
+    picture = gallery.of_memory(record) if isinstance(record, MemoryRecord) else gallery.of_capacity(record)
+    _draw(folder, [picture])
+    return folder / "figures" / f"{picture.name}.png"
 
 
-def _render_comparison(folder: Path, record: ComparisonRecord) -> str:
+def _render_comparison(folder: Path, record: ComparisonRecord) -> Path:
     record = _with_later_looks(folder, record)
     names = {name for row in record.table for name in row.runs if Path(name).name == name}
     kept = sorted(name for name in names if (folder / "runs" / name / "record.json").is_file())
     runs = {name: records.read_run(folder / "runs" / name) for name in kept}
-    return page.comparison_page(record, runs, _draw(folder, gallery.of_comparison(record, runs)))
+    return _page(folder, page.comparison_page(record, runs, _draw(folder, gallery.of_comparison(record, runs))))
 
 
-def _render_run(folder: Path, record: RunRecord) -> str:
+def _render_run(folder: Path, record: RunRecord) -> Path:
     results = None
-    if (folder / "results.json").is_file():
+    if records.results_kind(folder) == "training":
         results = _with_later_looks(folder, records.read_record(folder / "results.json", TrainingRecord))
-    return page.run_page(record, _draw(folder, gallery.of_run(record, _dev_majority(folder))), results)
+    pictures = _draw(folder, gallery.of_run(record, _dev_majority(folder)))
+    return _page(folder, page.run_page(record, pictures, results))
 
 
 def _with_later_looks(folder: Path, record: _Results) -> _Results:
@@ -104,3 +134,12 @@ def _dev_majority(folder: Path) -> float | None:
     if labels is None or labels.size == 0:
         return None
     return float(np.unique(labels, return_counts=True)[1].max() / labels.size)
+
+
+_KINDS = {
+    "run": _Kind(RunRecord, _render_run, "record.json"),
+    "comparison": _Kind(ComparisonRecord, _render_comparison),
+    "search": _Kind(SearchRecord, _render_search),
+    "memory": _Kind(MemoryRecord, _render_figure),
+    "capacity": _Kind(CapacityRecord, _render_figure),
+}

@@ -94,9 +94,10 @@ def _mean(values: Sequence[float]) -> float:
 def accuracy_bars(record: ComparisonRecord) -> Figure:
     """Dev and test accuracy side by side with their intervals; baselines as labelled horizontal lines.
 
-    More than five methods are spread over several panels, one under another, with one scale.
+    What failed keeps its place, with 0. More than five rows are spread over several panels, one under another, with
+    one scale.
     """
-    methods = rows.of_kind(record, "method")
+    methods = [row for row in record.table if row.kind != "baseline"]
     baselines = rows.of_kind(record, "baseline")
     panels = max(1, math.ceil(len(methods) / 5))
     slots = max(1, math.ceil(len(methods) / panels))
@@ -109,7 +110,10 @@ def accuracy_bars(record: ComparisonRecord) -> Figure:
         for split in splits:
             shift = 0.0 if len(splits) == 1 else -0.2 if split == "dev" else 0.2
             _bars(panel, part, split, shift)
-        _baseline_labels(panel, baselines, rows.scored_split(methods), _ceiling([*methods, *baselines]))
+        _failures(panel, part)
+        _baseline_labels(
+            panel, baselines, rows.scored_split(rows.of_kind(record, "method")), _ceiling([*methods, *baselines])
+        )
         _bar_places(panel, part, slots)
         panel.set_ylim(0, _ceiling([*methods, *baselines]))
     canvas.legend_below(figure, 3)
@@ -142,6 +146,14 @@ def _bars(axes: Axes, methods: Sequence[TableRow], split: str, shift: float) -> 
         axes.errorbar(x, y, yerr=_whisker(score), fmt="none", ecolor=INK, elinewidth=1.3, capsize=3)
         axes.annotate(f"{y:.1f}", (x, 100 * score.high), (0, 3), textcoords="offset points", ha="center", fontsize=9)
         label = "_"
+
+
+def _failures(axes: Axes, methods: Sequence[TableRow]) -> None:
+    """A nought where a bar would stand, and whether it was the memory or something else."""
+    for place, row in enumerate(methods):
+        if row.kind == "failed":
+            why = "does not fit" if "not fit" in (row.failure or "") else "failed"
+            axes.annotate(f"0: {why}", (place, 0), (0, 4), textcoords="offset points", ha="center", fontsize=9)
 
 
 def _baseline_labels(axes: Axes, baselines: Sequence[TableRow], split: str, top: float) -> None:
@@ -365,7 +377,7 @@ def run_curve(record: RunRecord, majority: float | None = None) -> Figure:
     loss.set_title("loss")
     _majority_line(accuracy, majority)
     _mark_best(record, accuracy, loss)
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     accuracy.set_title(f"accuracy: {100 * lost:.1f} points lost after the peak" if lost > 0 else "accuracy")
     canvas.legend_below(figure, 4)
     return figure

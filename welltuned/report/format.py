@@ -22,7 +22,7 @@ def percent(share: float | None, digits: int = 1) -> str:
     least = 10.0**-digits
     if 0 < share * 100 < least:
         return f"<{least:.{digits}f}%"
-    return f"{share * 100:.{digits}f}%"
+    return f"{share:.{digits}%}"
 
 
 def interval(score: Score | None) -> str:

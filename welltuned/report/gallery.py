@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from welltuned.record import ComparisonRecord, Memory, MemoryRecord, RunRecord
-from welltuned.report import figures, format, rows
+from welltuned.record import CapacityRecord, ComparisonRecord, Memory, MemoryRecord, RunRecord
+from welltuned.report import batches, figures, format, rows
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def of_run(record: RunRecord, majority: float | None) -> list[Picture]:
         f"epoch {row.epoch}: train {format.percent(row.train_accuracy)}, dev {format.percent(row.dev_accuracy)}"
         for row in record.curve
     )
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     after = f"After the peak {100 * lost:.1f} points were lost." if lost > 0 else "The last epoch was the best."
     caption = (
         "Accuracy and loss by epoch. Train figures are running means with dropout on, so they lag behind what "
@@ -142,6 +142,16 @@ def of_memory(record: MemoryRecord) -> Picture:
         if row.measured is not None:
             bars[f"{row.name}, measured"] = row.measured
     return _memory(bars)
+
+
+def of_capacity(record: CapacityRecord) -> Picture:
+    """The trials of a search for the largest batch."""
+    told = "; ".join(
+        f"{row.name}: training {batches.told(row.train)}, evaluation {batches.told(row.evaluation)}"
+        for row in record.rows
+    )
+    caption = "Peak memory of each batch that was tried, and the limit."
+    return Picture("batches", caption, f"Largest batches. {told}.", lambda: batches.memory_by_rows(record))
 
 
 def _parts(record: RunRecord) -> str:

@@ -43,7 +43,7 @@ def comparison_page(record: ComparisonRecord, runs: rows.Runs, shown: Shown) -> 
         Section("reproduce", "Reproduce and recompute", _reproduce(record.command)),
     ]
     heading = f"Methods compared on {record.data}"
-    return _page("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
+    return whole("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
 
 
 def run_page(record: RunRecord, shown: Shown, results: TrainingRecord | None = None) -> str:
@@ -57,7 +57,7 @@ def run_page(record: RunRecord, shown: Shown, results: TrainingRecord | None = N
         Section("reproduce", "Recompute", sections.recompute()),
     ]
     heading = f"{record.spec.method.name} on {record.spec.model.name}, {record.spec.data.source}"
-    return _page("Training run", heading, run_verdict(record), parts, record.provenance.welltuned)
+    return whole("Training run", heading, run_verdict(record), parts, record.provenance.welltuned)
 
 
 def run_verdict(record: RunRecord) -> str:
@@ -70,11 +70,12 @@ def run_verdict(record: RunRecord) -> str:
         f"{format.percent(record.dev_accuracy)} accuracy on {rows_told} at epoch {record.best_epoch} "
         f"of {record.spec.train.epochs}, with {trained} parameters trained"
     )
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     return f"{sentence}; {100 * lost:.1f} points were lost after the peak." if lost > 0 else f"{sentence}."
 
 
-def _page(kind: str, heading: str, verdict: str, parts: Sequence[Section], version: str) -> str:
+def whole(kind: str, heading: str, verdict: str, parts: Sequence[Section], version: str) -> str:
+    """One HTML file of these parts under a heading and a verdict."""
     contents = markup.bullets([element("a", part.heading, href=f"#{part.anchor}") for part in parts])
     return Template(_resource("page.html")).substitute(
         title=markup.escaped(f"{heading} – Welltuned"),

@@ -74,13 +74,6 @@ def alarms(record: ComparisonRecord, runs: Runs) -> list[tuple[str, Alarm]]:
     return [(name, alarm) for (name, _, _), alarm in found.items()]
 
 
-def loss_after_peak(record: RunRecord) -> float:
-    """How far dev accuracy fell from its best epoch to the last, as a share; 0 for a run without epochs."""
-    if not record.curve:
-        return 0.0
-    return max(row.dev_accuracy for row in record.curve) - record.curve[-1].dev_accuracy
-
-
 def training_seconds(record: RunRecord) -> float:
     """Seconds spent in the epochs of a run, their evaluations included."""
     return sum(row.seconds for row in record.curve)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
+
+from pydantic import BaseModel
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -14,11 +17,77 @@ from welltuned.record import (
     Memory,
     MemoryRecord,
     RunRecord,
+    SearchRecord,
+    SearchTrial,
     TableRow,
 )
-from welltuned.report import format, rows
+from welltuned.report import format, rows, trials
 
 WIDTH = 98
+
+
+@singledispatch
+def told(record: BaseModel) -> list[Table | str]:
+    """A record as tables and sentences, in their order."""
+    raise NotImplementedError(f"nothing is said of a {type(record).__name__}")
+
+
+@told.register
+def _(record: ComparisonRecord) -> list[Table | str]:
+    return [comparison_table(record), f"budget: {record.budget}", "", *alarm_lines(record), record.verdict]
+
+
+@told.register
+def _(record: SearchRecord) -> list[Table | str]:
+    return [search_table(record), "", record.verdict, *record.advice]
+
+
+@told.register
+def _(record: MemoryRecord) -> list[Table | str]:
+    formulas = (f"{row.name}: activations take {row.formula} bytes (B rows, T tokens)" for row in record.rows)
+    return [memory_table(record), "", *formulas]
+
+
+@told.register
+def _(record: CapacityRecord) -> list[Table | str]:
+    return [capacity_table(record)]
+
+
+@told.register
+def _(record: RunRecord) -> list[Table | str]:
+    return [run_table(record)]
+
+
+def search_table(record: SearchRecord) -> Table:
+    """Every trial in the order of its dev accuracy, the chosen one marked, failed ones last."""
+    seeds = "one seed" if len(record.seeds) == 1 else f"mean of {len(record.seeds)} seeds"
+    table = Table(
+        title=Text(_plain(f"Trials of {record.method} on {record.model}, {record.data} ({seeds})")),
+        title_justify="left", title_style="bold", box=box.HORIZONTALS, pad_edge=False, padding=(0, 1, 0, 0),
+        show_edge=False,
+    )  # fmt: skip
+    table.add_column("trial", justify="right")
+    for name in record.space:
+        table.add_column(Text(_plain(name)), justify="right", overflow="fold")
+    for head in ("dev\naccuracy", "dev\nloss", "best\nepoch", "seconds"):
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("")
+    for one in sorted(record.trials, key=lambda one: (one.number != record.chosen, -(one.dev or -1), one.number)):
+        values = [Text(_plain(trials.shown(one.values[name]))) for name in record.space]
+        table.add_row(str(one.number + 1), *values, *_trial_cells(one), _mark(record, one))
+    return table
+
+
+def _trial_cells(one: SearchTrial) -> list[str]:
+    epochs = ", ".join(map(str, one.best_epochs)) or format.MISSING
+    seconds = format.seconds(one.seconds) if one.dev is not None else format.MISSING
+    return [format.percent(one.dev), format.number(one.dev_loss), epochs, seconds]
+
+
+def _mark(record: SearchRecord, one: SearchTrial) -> Text:
+    if one.number == record.chosen:
+        return Text("chosen")
+    return Text("" if one.failure is None else _plain(f"failed: {one.failure}"))
 
 
 def comparison_table(record: ComparisonRecord) -> Table:
@@ -148,7 +217,7 @@ def run_table(record: RunRecord) -> Table:
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     share = record.trained_parameters / record.all_parameters if record.all_parameters else None
-    lost = rows.loss_after_peak(record)
+    lost = record.lost_after_peak
     cut = ", ".join(f"{split} {format.percent(one.share)}" for split, one in record.truncation.items() if one.cut)
     facts = [
         ("data", record.spec.data.source),

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 import torch
 from families import FAMILIES, logits_of, tokenized, whole
 
-from welltuned.engine import Compute, prepare, resolve, seed_everything
+from welltuned.engine import Compute, prepare, random_state, resolve, restore_random, seed_everything
 from welltuned.engine.allocator import keep_memory
+from welltuned.engine.dropout import byte_dropout
 from welltuned.errors import UsageError
 from welltuned.pretrained import Pretrained
 from welltuned.spec import ComputeSpec
@@ -84,3 +86,16 @@ def test_keeping_memory_says_whether_it_could(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(allocator.sys, "platform", "darwin")
     assert keep_memory.__wrapped__() is False
+
+
+def test_random_streams_go_on_where_they_were() -> None:
+    compute = Compute(torch.device("cpu"), "fp32", "fast")
+    seed_everything(3)
+    byte_dropout(torch.ones(1001), 0.5)
+    torch.rand(7)
+    state = json.loads(json.dumps(random_state(compute)))
+    expected = torch.rand(100), byte_dropout(torch.ones(1000), 0.5)
+    seed_everything(4)
+    restore_random(state, compute)
+    assert torch.equal(torch.rand(100), expected[0])
+    assert torch.equal(byte_dropout(torch.ones(1000), 0.5), expected[1])

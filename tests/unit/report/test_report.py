@@ -10,13 +10,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from made_records import make_comparison, make_run, write_comparison, write_run
 
 from welltuned import record as records
 from welltuned.errors import DataError
 from welltuned.report import render, sections
 from welltuned.report.page import comparison_page
-
-from .conftest import make_comparison, make_run, write_comparison, write_run
 
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)> $title ${x} & 日本"
 

@@ -54,6 +54,6 @@ def test_alarms_of_rows_and_runs_once_each(comparison, runs):
 def test_loss_after_peak(runs):
     run = next(iter(runs.values()))
     run.curve[2].dev_accuracy, run.curve[-1].dev_accuracy = 0.9, 0.85
-    assert rows.loss_after_peak(run) == pytest.approx(0.05)
+    assert run.lost_after_peak == pytest.approx(0.05)
     run.curve = []
-    assert rows.loss_after_peak(run) == 0
+    assert run.lost_after_peak == 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from made_records import BASELINES, make_comparison, write_comparison
 
 from welltuned.record import Alarm, BestAfter, Budget, Measures, Opening, Suspect
 from welltuned.report import render
 from welltuned.report.rows import alarms
 from welltuned.report.terminal import alarm_lines
-
-from .conftest import BASELINES, make_comparison, write_comparison
 
 
 def measured(classes: int = 2) -> Measures:

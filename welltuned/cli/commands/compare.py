@@ -23,37 +23,36 @@ def command(
         str, typer.Option("--models", "--model", "-m", help="Comma-separated aliases, Hub ids or folders.")
     ] = "minilm",
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates, such as 0,1,2.")] = "0",
+    memory_limit: options.MemoryLimit = None,
     margin: options.Margin = 1.0,
     out: options.Out = None,
     json: options.Json = False,
 ) -> None:
     """Compare methods on one problem: a table, plots, and an answer that can be defended.
 
-    Runs that are finished in the folder of results are read, not trained again.
+    --models and --head take comma-separated lists: every method runs on each model under each head. Runs that are
+    finished in the folder of results are read, not trained again.
     """
     from welltuned import plan
     from welltuned.cli import console, requests
     from welltuned.compare import Comparison, compare
     from welltuned.report import render
-    from welltuned.report.terminal import alarm_lines, comparison_table
-    from welltuned.run import Workbench
+    from welltuned.report.terminal import told
+    from welltuned.workbench import Workbench
 
     comparison = Comparison(
         data=groups.data_spec(data, columns, samples),
         candidates=plan.candidates(methods, vars(training)),
-        models=[encoder.spec(name.strip()) for name in models.split(",")],
+        models=encoder.specs(models),
         seeds=requests.seeds(seeds),
         compute=compute.spec(),
         margin=margin / 100,
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
-        record = compare(comparison, folder, Workbench(observer), requests.command_line())
+        record = compare(comparison, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
         observer.say("drawing the report")
         report = render(folder)
         for name in (name for row in record.table for name in row.runs):
             render(folder / "runs" / name)
-    console.show(
-        record, json, "", comparison_table(record), f"budget: {record.budget}", "", *alarm_lines(record),
-        record.verdict, f"report: {report}",
-    )  # fmt: skip
+    console.show(record, json, "", *told(record), f"report: {report}")

@@ -31,9 +31,9 @@ def command(
     from welltuned.capacity import Limit, capacity
     from welltuned.cli import console, requests
     from welltuned.engine import resolve
-    from welltuned.report import draw_batches
-    from welltuned.report.terminal import capacity_table
-    from welltuned.run import Workbench
+    from welltuned.report import render
+    from welltuned.report.terminal import told
+    from welltuned.workbench import Workbench
 
     source, spec, arithmetic = groups.data_spec(data, columns), encoder.spec(model), compute.spec()
     plans = [(one, one.run(source, spec, 0, arithmetic)) for one in plan.candidates(methods, {})]
@@ -41,5 +41,5 @@ def command(
     folder = requests.folder(out, "max-batch", data, " ".join([*(run.id for _, run in plans), str(memory_limit)]))
     with console.ConsoleObserver() as observer:
         record = capacity(plans, folder, Workbench(observer), requests.command_line(), limit)
-        figure = draw_batches(folder, record)
-    console.show(record, json, "", capacity_table(record), "", f"figure: {figure}")
+        figure = render(folder)
+    console.show(record, json, "", *told(record), "", f"figure: {figure}")

@@ -30,9 +30,9 @@ def command(
     from welltuned import plan
     from welltuned.cli import console, requests
     from welltuned.profiling import profile
-    from welltuned.report import draw_memory
-    from welltuned.report.terminal import memory_table
-    from welltuned.run import Workbench
+    from welltuned.report import render
+    from welltuned.report.terminal import told
+    from welltuned.workbench import Workbench
 
     source, spec, arithmetic = groups.data_spec(data, columns), encoder.spec(model), compute.spec()
     candidates = plan.candidates(methods, {"batch_size": batch_size})
@@ -40,6 +40,5 @@ def command(
     folder = requests.folder(out, "memory", data, " ".join(run.id for _, run in plans))
     with console.ConsoleObserver() as observer:
         record = profile(plans, folder, Workbench(observer), requests.command_line(), measure=measure)
-        figure = draw_memory(folder, record)
-    formulas = (f"{row.name}: activations take {row.formula} bytes (B rows, T tokens)" for row in record.rows)
-    console.show(record, json, "", memory_table(record), "", *formulas, f"figure: {figure}")
+        figure = render(folder)
+    console.show(record, json, "", *told(record), f"figure: {figure}")

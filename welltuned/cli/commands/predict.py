@@ -11,7 +11,9 @@ from welltuned.cli import options
 
 
 def command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, or of a comparison (its winner).")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run, comparison (its winner) or search (its choice).")
+    ],
     text: Annotated[str | None, typer.Option("--text", "--question", help="One first text (question).")] = None,
     text_pair: Annotated[
         str | None, typer.Option("--text-pair", "--passage", help="One second text (passage).")

@@ -9,21 +9,14 @@ import typer
 
 
 def command(
-    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder that compare or train wrote.")],
+    runs: Annotated[Path, typer.Argument(metavar="RUNS", help="Folder that a finished command wrote.")],
 ) -> None:
     """Draw the tables, plots and page of finished runs again, from their records alone."""
     from welltuned.cli import console
-    from welltuned.record import read_comparison, read_run
-    from welltuned.report import render
-    from welltuned.report.terminal import alarm_lines, comparison_table, run_table
+    from welltuned.report import read, render
+    from welltuned.report.terminal import told
 
-    page = render(runs)
-    if (runs / "record.json").is_file():
-        console.stdout.print(run_table(read_run(runs)))
-    else:
-        record = read_comparison(runs)
-        console.stdout.print(comparison_table(record))
-        for line in alarm_lines(record):
-            console.stdout.print(line, markup=False, soft_wrap=True)
-        console.stdout.print(record.verdict, markup=False, soft_wrap=True)
-    console.stdout.print(f"report: {page}", soft_wrap=True)
+    drawn = render(runs)
+    for part in told(read(runs)):
+        console.stdout.print(part, markup=False, soft_wrap=isinstance(part, str))
+    console.stdout.print(f"report: {drawn}", soft_wrap=True)

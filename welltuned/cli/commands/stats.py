@@ -18,20 +18,18 @@ def command(
 
     Says whether the figures equal those stored in results.json; leaves with 3 where one does not.
     """
-    from rich.table import Table
-
     from welltuned.cli import console
     from welltuned.errors import DataError
     from welltuned.recomputing import recompute
     from welltuned.record import ComparisonRecord
-    from welltuned.report.terminal import alarm_lines, comparison_table
+    from welltuned.report.terminal import told
 
     found = recompute(runs)
-    shown: list[Table | str] = []
     if isinstance(found.record, ComparisonRecord):
-        statements = [f"{one.a} against {one.b}: {one.sentence}" for one in found.record.statements]
-        shown = [comparison_table(found.record), "", *statements, "", *alarm_lines(found.record)]
-    console.show(found.record, json, *shown, found.record.verdict)
+        statements = (f"{one.a} against {one.b}: {one.sentence}" for one in found.record.statements)
+        console.show(found.record, json, *statements, "", *told(found.record))
+    else:
+        console.show(found.record, json, found.record.verdict)
     if found.opened_since:
         console.stderr.print(f"the same test labels were opened {found.opened_since} more times since", markup=False)
     if found.differences:

@@ -20,6 +20,7 @@ def command(
     model: options.Model = "minilm",
     seed: Annotated[int, typer.Option(help="Decides initialisation, order and dropout.", min=0)] = 0,
     overfit: Annotated[int | None, typer.Option(help="Train and evaluate on the same so many rows.", min=2)] = None,
+    memory_limit: options.MemoryLimit = None,
     out: options.Out = None,
     json: options.Json = False,
 ) -> None:
@@ -28,13 +29,13 @@ def command(
     from welltuned.cli import console, requests
     from welltuned.report import render
     from welltuned.report.terminal import alarm_line
-    from welltuned.run import Workbench
     from welltuned.single import train
+    from welltuned.workbench import Workbench
 
     candidate = plan.candidate(method, {**vars(training), "overfit": overfit})
     spec = candidate.run(groups.data_spec(data, columns, samples), encoder.spec(model), seed, compute.spec())
     folder = requests.folder(out, "train", data, spec.id)
     with console.ConsoleObserver() as observer:
-        record = train(spec, folder, Workbench(observer), requests.command_line())
+        record = train(spec, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
         page = render(folder)
     console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")

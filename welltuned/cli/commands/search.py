@@ -1,0 +1,71 @@
+"""Choose hyperparameters on dev, then score the chosen ones on test, once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from welltuned.cli import groups, options
+
+
+def command(
+    data: options.Data,
+    training: groups.TrainOptions,
+    encoder: groups.EncoderOptions,
+    columns: groups.ColumnOptions,
+    samples: groups.SampleOptions,
+    compute: groups.ComputeOptions,
+    method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., what all trials have in common.")] = "full",
+    model: options.Model = "minilm",
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(help="Values of one hyperparameter, such as lr=1e-4,5e-4; repeatable.", metavar="FIELD=A,B"),
+    ] = None,
+    range: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Bounds of one, such as lr=1e-5..1e-3; from a factor of 10 on, on a logarithmic scale.",
+            metavar="FIELD=LOW..HIGH",
+        ),
+    ] = None,
+    sampler: Annotated[
+        str | None, typer.Option(help="grid, random or tpe; else a grid where only lists are given, or tpe.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", "--n-trials", help="Trials of random or tpe; else 12.", min=1)
+    ] = None,
+    sampler_seed: Annotated[int, typer.Option(help="Decides what is suggested.", min=0)] = 0,
+    seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates of each trial, such as 0,1,2.")] = "0",
+    memory_limit: options.MemoryLimit = None,
+    out: options.Out = None,
+    json: options.Json = False,
+) -> None:
+    """Choose hyperparameters on dev, then score the chosen ones on test, once.
+
+    Without --grid and --range the method's own space is searched. Finished trials are read, not trained again.
+    """
+    from welltuned.cli import console, requests
+    from welltuned.report import render
+    from welltuned.report.terminal import told
+    from welltuned.search import Search, search, space
+    from welltuned.workbench import Workbench
+
+    plan = Search(
+        data=groups.data_spec(data, columns, samples),
+        model=encoder.spec(model),
+        expression=method,
+        options=vars(training),
+        space=space(method.partition(":")[0].strip(), grid or [], range or []),
+        sampler=sampler,
+        trials=trials,
+        sampler_seed=sampler_seed,
+        seeds=requests.seeds(seeds),
+        compute=compute.spec(),
+    )
+    folder = requests.folder(out, "search", data, plan.id)
+    with console.ConsoleObserver() as observer:
+        bench = Workbench(observer, requests.size(memory_limit))
+        record = search(plan, folder, bench, requests.command_line())
+        page = render(folder)
+    console.show(record, json, "", *told(record), f"report: {page}")
