@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def open_test(dataset: Dataset, folder: Path, selection: str, purpose: str) -> L
 def looks(folder: Path, test_hash: str) -> list[Opening]:
     """The first opening of these test rows for each different selection, in this folder and in those beside it.
 
-    A torn line of this folder's own ledger counts as an opening of its own.
+    A line of this folder's own ledger that does not say of which rows it is counts as an opening of these.
     """
     ledgers = [folder / LEDGER, *sorted(folder.absolute().parent.glob(f"*/{LEDGER}"))]
     found: dict[str, Opening] = {}
@@ -68,7 +69,7 @@ def looks(folder: Path, test_hash: str) -> list[Opening]:
         own = ledger.parent.absolute() == folder.absolute()
         for line in _lines(ledger):
             opening = _opening(line, test_hash, "" if own else ledger.parent.name)
-            if opening is not None and (own or opening.purpose != TORN):
+            if opening is not None:
                 found.setdefault(opening.selection, opening)
     return sorted(found.values(), key=lambda one: one.when)
 
@@ -85,10 +86,13 @@ def _lines(ledger: Path) -> list[str]:
 
 def _opening(line: str, test_hash: str, folder: str) -> Opening | None:
     """What a line of a ledger says of these rows; None where it is about others."""
-    try:
-        entry: dict[str, Any] = json.loads(line)
-        if entry["test_hash"] != test_hash:
-            return None
-        return Opening(when=entry["when"], selection=entry["selection"], purpose=entry["purpose"], folder=folder)
-    except (ValueError, KeyError, TypeError):
-        return Opening(when="", selection=line, purpose=TORN, folder=folder)
+    entry: Any = None
+    with suppress(ValueError):
+        entry = json.loads(line)
+    if not isinstance(entry, dict):
+        return None if folder else Opening(when="", selection=line, purpose=TORN)
+    said = entry.get("test_hash")
+    if said != test_hash and (folder or said is not None):
+        return None
+    when, selection, purpose = (str(entry.get(name, "")) for name in ("when", "selection", "purpose"))
+    return Opening(when=when, selection=selection, purpose=purpose, folder=folder)

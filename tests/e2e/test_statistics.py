@@ -124,6 +124,7 @@ def test_power_is_told_for_rows_and_for_data(welltuned: Command, problem: Path) 
     assert of_data["taken"]["comparisons"] == 6
     assert "smallest visible" in welltuned("power", "--n", "1000").out
     assert welltuned("power").code == 2
+    assert "--difference" in welltuned("power", "--n", "100", "--base-accuracy", "0.99").err
     assert welltuned("power", problem, "--n", "10").code == 2
 
 

@@ -66,6 +66,15 @@ def test_a_torn_line_counts_in_its_own_folder(tmp_path: Path) -> None:
     assert [one.purpose for one in looks(tmp_path / "two", identity(dataset().test))] == ["first"]
 
 
+def test_a_line_that_names_no_rows_counts_in_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    old = {"when": "2026-01-01T00:00:00+00:00", "data_hash": "aa", "selection": "s0", "purpose": "before"}
+    (tmp_path / "one" / LEDGER).write_text(json.dumps(old) + "\n")
+    open_test(dataset(), tmp_path / "one", "s1", "now")
+    assert seen(tmp_path / "one") == ["s0", "s1"]
+    assert seen(tmp_path / "two") == ["s1"]
+
+
 def test_without_a_line_the_labels_stay_sealed(tmp_path: Path) -> None:
     (tmp_path / LEDGER).mkdir()
     opened: list[str] = []

@@ -42,11 +42,12 @@ MATCHERS: Mapping[str, Matcher] = {"exact": exact, "normalised": normalised, "ne
 
 @dataclass(frozen=True)
 class Example:
-    """One text in common: how it begins, and the first place in either split."""
+    """One text in common: how it begins, the first place in either split, and whether it is the same to the letter."""
 
     text: str
     left: str
     right: str
+    same: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Overlap:
         supplied: whether the splits are those supplied, rather than those after cutting.
         distinct: number of different keys in common.
         left_rows, right_rows: rows of either split whose key is in common.
-        examples: up to three.
+        examples: up to three, first those that are not the same to the letter.
     """
 
     left: str
@@ -123,7 +124,8 @@ def _overlap(left: _Keyed, right: _Keyed, unit: Unit, match: str, supplied: bool
     _, a, here = left
     _, b, there = right
     common = set(here) & set(there)
-    shown = [key for key in dict.fromkeys(here) if key in common][:3]
+    at = [{key: i for i, key in reversed(list(enumerate(keys))) if key in common} for keys in (here, there)]
+    examples = [_example(a, at[0][key], b, at[1][key], unit) for key in dict.fromkeys(here) if key in common]
     return Overlap(
         left=left[0],
         right=right[0],
@@ -133,7 +135,7 @@ def _overlap(left: _Keyed, right: _Keyed, unit: Unit, match: str, supplied: bool
         distinct=len(common),
         left_rows=sum(key in common for key in here),
         right_rows=sum(key in common for key in there),
-        examples=tuple(_example(a, here.index(key), b, there.index(key), unit) for key in shown),
+        examples=tuple(sorted(examples, key=lambda one: one.same)[:3]),
     )
 
 
@@ -147,7 +149,8 @@ def _keys(splits: Sequence[Split], unit: Unit, matcher: Matcher) -> list[Hashabl
 
 def _example(a: Split, i: int, b: Split, j: int, unit: Unit) -> Example:
     text = a.group(i) if unit == "passage" else a.text[i]
-    return Example(shorten(text), a.origin[i], b.origin[j])
+    same = a.group(i) == b.group(j) and (unit == "passage" or a.text[i] == b.text[j])
+    return Example(shorten(text), a.origin[i], b.origin[j], same)
 
 
 def shorten(text: str, width: int = 80) -> str:

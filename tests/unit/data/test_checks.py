@@ -90,8 +90,8 @@ def test_overlaps_as_supplied_are_told_apart() -> None:
 def test_examples_name_both_places() -> None:
     found = next(o for o in overlaps(MADE) if o.unit == "passage" and o.match == "normalised")
     assert [(e.text, e.left, e.right) for e in found.examples] == [
-        ("p1", "train.csv:2", "dev.csv:2"),
         ("P 2", "train.csv:4", "dev.csv:3"),
+        ("p1", "train.csv:2", "dev.csv:2"),
     ]
 
 

@@ -37,6 +37,11 @@ def command(
 
     if (data is None) == (n is None):
         raise UsageError("how many test rows?", where="welltuned power", mend="name DATA, or give --n 3270")
+    if base_accuracy + difference / 100 > 1:
+        raise UsageError(
+            f"{base_accuracy:.1%} and {difference:g} points add up to more than 100%", where="--difference",
+            mend="give a smaller --difference or a lower --base-accuracy",
+        )  # fmt: skip
     size = n or len(load_dataset(groups.data_spec(data or "", columns, samples)).test)
     found = []
     for count in sorted({1, 3, 5, seeds}):
