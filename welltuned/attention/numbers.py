@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from welltuned.errors import UsageError
 
 if TYPE_CHECKING:
-    from welltuned.attention.experiments._base import Experiment
+    from _typeshed import DataclassInstance
 
 Vector = tuple[float, ...]
 Matrix = tuple[Vector, ...]
@@ -129,12 +129,12 @@ def text(default: str, about: str) -> Any:
     return _entry(default, Entry(about, "TEXT", str, check))
 
 
-def entries(kind: type[Experiment]) -> dict[str, Entry]:
+def entries(kind: type[DataclassInstance]) -> dict[str, Entry]:
     """What an experiment takes, by name."""
     return {one.name: one.metadata["entry"] for one in fields(kind)}
 
 
-def checked(kind: type[Experiment], given: Given) -> dict[str, Any]:
+def checked(kind: type[DataclassInstance], given: Given) -> dict[str, Any]:
     """The values of an experiment's fields, those that are given.
 
     Raises:
@@ -170,7 +170,7 @@ def from_file(path: Path) -> dict[str, tuple[Any, str]]:
     return {name: (one, f"{path}: {name}") for name, one in value.items()}
 
 
-def from_flags(kind: type[Experiment], words: Sequence[str]) -> dict[str, tuple[Any, str]]:
+def from_flags(kind: type[DataclassInstance], words: Sequence[str]) -> dict[str, tuple[Any, str]]:
     """The numbers in ``--name value`` and ``--name=value``; a switch needs no value.
 
     Raises:

@@ -77,6 +77,7 @@ class PretrainingRecord(Schema):
         shown: the first tokens of one row, with what is masked.
     """
 
+    kind: Literal["pretraining"] = "pretraining"
     schema_version: int = SCHEMA
     id: str
     command: str

@@ -25,7 +25,8 @@ from welltuned.record import (
     SearchRecord,
     TrainingRecord,
 )
-from welltuned.report import canvas, gallery, page, search_page
+from welltuned.record.pretraining import PretrainingRecord
+from welltuned.report import canvas, gallery, page, pretraining, search_page
 from welltuned.report.gallery import Picture
 
 __all__ = ["read", "render"]
@@ -142,4 +143,5 @@ _KINDS = {
     "search": _Kind(SearchRecord, _render_search),
     "memory": _Kind(MemoryRecord, _render_figure),
     "capacity": _Kind(CapacityRecord, _render_figure),
+    "pretraining": _Kind(PretrainingRecord, pretraining.draw),
 }

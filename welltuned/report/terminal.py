@@ -21,7 +21,9 @@ from welltuned.record import (
     SearchTrial,
     TableRow,
 )
+from welltuned.record.pretraining import PretrainingRecord
 from welltuned.report import format, rows, trials
+from welltuned.report.pretraining import curve_table
 
 WIDTH = 98
 
@@ -51,6 +53,11 @@ def _(record: MemoryRecord) -> list[Table | str]:
 @told.register
 def _(record: CapacityRecord) -> list[Table | str]:
     return [capacity_table(record)]
+
+
+@told.register
+def _(record: PretrainingRecord) -> list[Table | str]:
+    return [curve_table(record), "", record.verdict]
 
 
 @told.register
