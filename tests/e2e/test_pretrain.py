@@ -50,24 +50,39 @@ def test_what_is_masked_is_shown(welltuned: Command, problem: Path, tmp_path: Pa
     assert any(one["label"] for one in shown)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_one_goes_on_bit_for_bit(how: signal.Signals, problem: Path, tmp_path: Path) -> None:
-    def command(folder: str) -> list[str]:
-        options = ["--steps", "60", "--eval-every", "5", "--head-steps", "12", "--out", str(tmp_path / folder), *TINY]
-        return [sys.executable, "-m", "welltuned", "pretrain", str(problem), *options]
-
+def in_a_process(text: Path, folder: Path) -> subprocess.Popen[str]:
+    """A pretraining of thirty steps with a checkpoint at every third, in a process of its own."""
+    options = ["--steps", "30", "--eval-every", "3", "--head-steps", "7", "--out", str(folder), *TINY]
+    command = [sys.executable, "-m", "welltuned", "pretrain", str(text), *options]
     known = {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run(command("whole"), check=True, capture_output=True, env=known)
-    with subprocess.Popen(command("parts"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=known) as process:
-        while not any((tmp_path / "parts" / "checkpoint").glob("[1-9]*")):
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=known)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(problem: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights of a run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    with in_a_process(problem, folder) as process:
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    return load_file(folder / "model" / "model.safetensors")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_one_goes_on_bit_for_bit(
+    how: signal.Signals, problem: Path, uninterrupted: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    with in_a_process(problem, tmp_path) as process:
+        while not any((tmp_path / "checkpoint").glob("[1-9]*")):
             time.sleep(0.01)
             assert process.poll() is None
         process.send_signal(how)
-    assert not (tmp_path / "parts" / "model").exists()
-    done = subprocess.run(command("parts"), check=True, capture_output=True, text=True, env=known)
-    assert "goes on from the checkpoint" in done.stderr
-    whole, parts = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "parts"))
-    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+    assert not (tmp_path / "model").exists()
+    with in_a_process(problem, tmp_path) as process:
+        said = process.communicate()[1]
+    assert "goes on from the checkpoint" in said
+    parts = load_file(tmp_path / "model" / "model.safetensors")
+    assert all(torch.equal(value, parts[name]) for name, value in uninterrupted.items())
 
 
 @pytest.mark.parametrize(
