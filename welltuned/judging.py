@@ -307,7 +307,8 @@ def statement(pair: stats.Contrast, p_equivalence: float, terms: Terms) -> State
     """A pair in figures, and in a sentence told from the winner's side."""
     first = pair.better or pair.a
     difference, interval = pair.seen_from(first)
-    said = f"{100 * difference:+.1f} points [{100 * interval.lower:+.2f}, {100 * interval.upper:+.2f}]"
+    low, high = (100 * bound + 0.0 for bound in (interval.lower, interval.upper))  # + 0.0: no minus before nought
+    said = f"{100 * difference:+.1f} points [{low:+.2f}, {high:+.2f}]"
     loser = pair.b if first == pair.a else pair.a
     equivalent = p_equivalence <= 1 - terms.level
     within = f"{'' if equivalent else 'not '}shown to be within {points(terms.margin)} (p = {p_equivalence:.2g})"

@@ -202,5 +202,10 @@ class RunSpec(Spec):
     @property
     def name(self) -> str:
         """A readable folder name: method, model, seed and the head of the id."""
-        model = self.model.name.rstrip("/").rsplit("/", 1)[-1]
-        return f"{self.method.name}-{model}-seed{self.train.seed}-{self.id[:8]}"
+        return f"{self.method.name}-{short_name(self.model.name)}-seed{self.train.seed}-{self.id[:8]}"
+
+
+def short_name(model: str) -> str:
+    """A model's name without owner or path; of a folder that a command wrote, the folder around its ``model/``."""
+    parts = [part for part in model.split("/") if part]
+    return parts[-2] if len(parts) > 1 and parts[-1] == "model" else parts[-1]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, TrainSpec
+from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, TrainSpec, short_name
 
 
 def spec(**train: Any) -> RunSpec:
@@ -67,3 +67,12 @@ def test_json_round_trip(train: TrainSpec) -> None:
     again = TrainSpec.model_validate_json(train.model_dump_json())
     assert again == train
     assert again.id == train.id
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [("minilm", "minilm"), ("google-bert/bert-base-uncased", "bert-base-uncased"), ("runs/own/model", "own"),
+     ("/a/folder/", "folder"), ("model", "model")],
+)  # fmt: skip
+def test_a_models_short_name(name: str, short: str) -> None:
+    assert short_name(name) == short

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from welltuned.record import Alarm, ComparisonRecord, Memory, RunRecord, TableRow
+from welltuned.spec import short_name
 
 Runs = Mapping[str, RunRecord]
 
@@ -26,7 +27,7 @@ def method_names(record: ComparisonRecord) -> list[str]:
 
 def model_names(record: ComparisonRecord) -> list[str | None]:
     """The models, row by row, without their owners where that leaves them distinct."""
-    short = {row.model: row.model.rstrip("/").rsplit("/", 1)[-1] for row in record.table if row.model}
+    short = {row.model: short_name(row.model) for row in record.table if row.model}
     shared = Counter(short.values())
     return [
         None if not row.model else short[row.model] if shared[short[row.model]] == 1 else row.model
