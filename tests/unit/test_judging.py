@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from made_records import make_run
 
-from welltuned import judging, methods, stats
-from welltuned.judging import Answers, Terms, budget, measures, points, statements
+from welltuned import methods, stats
+from welltuned.judging import Answers, Terms, budget, measures, points, run, statements
 from welltuned.record import RunRecord, Score
 
 
@@ -109,7 +109,7 @@ LR = methods.find("lora").defaults.lr
 def test_rows_that_were_not_learned_name_the_cause(
     losses: tuple[float, ...], lr: float, cause: str, record: RunRecord
 ) -> None:
-    said = judging._overfitted(with_losses(record, *losses, lr=lr))
+    said = run._overfitted(with_losses(record, *losses, lr=lr))
     assert said.startswith("not learned: 7 of 10 rows are right after 4 epochs")
     assert cause in said
 
@@ -119,7 +119,7 @@ def test_rows_that_were_learned_name_the_epoch(record: RunRecord) -> None:
     for row in record.curve[2:]:
         row.dev_accuracy = 1.0
     record.dev_accuracy = 1.0
-    assert judging._overfitted(record) == "learned: all 10 rows are right from epoch 3 on, so training works"
+    assert run._overfitted(record) == "learned: all 10 rows are right from epoch 3 on, so training works"
 
 
 def test_the_turn_of_a_long_training_is_told(record: RunRecord) -> None:
@@ -127,8 +127,8 @@ def test_the_turn_of_a_long_training_is_told(record: RunRecord) -> None:
         row.dev_accuracy = accuracy
     record.best_epoch, record.dev_accuracy, record.curve[-1].train_accuracy = 2, 0.75, 0.99
     test = Score(accuracy=0.73, low=0.70, high=0.76)
-    said = judging._verdict(record, test, 0.62)
+    said = run._verdict(record, test, 0.62)
     assert "dev 75.0% at epoch 2 of 4, above the majority class's 62.0%" in said
     assert "5.0 points of dev were lost by epoch 4, while train went on to 99.0%" in said
     record.curve[-1].dev_accuracy = 0.75
-    assert "lost" not in judging._verdict(record, test, 0.62)
+    assert "lost" not in run._verdict(record, test, 0.62)
