@@ -10,11 +10,13 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from welltuned import alarms, baselines, stats, vault
 from welltuned.alarms import Rows
+from welltuned.data.dataset import Dataset, Labels
 from welltuned.engine import resolve
 from welltuned.errors import DataError, UsageError
 from welltuned.record import (
@@ -65,13 +67,6 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
     trials.work(proposed)
     chosen = trials.best
     records = [complete(spec, trials.folder(spec), bench) for spec in plan.runs(trials.asked[chosen.number])]
-    selection = hashlib.sha256(" ".join(record.id for record in records).encode()).hexdigest()[:12]
-    labels = vault.open_test(dataset, folder, selection, f"search: score of trial {chosen.number + 1}")
-    write_arrays(folder / "labels.safetensors", {"test.labels": labels})
-    seen = vault.looks(folder, vault.identity(dataset.test))
-    dev = dataset.dev.label
-    assert dev is not None
-    most = baselines.majority(dataset)
     result = SearchRecord(
         id=plan.id,
         command=command,
@@ -85,19 +80,11 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
         rows={"train": len(dataset.train), "dev": len(dataset.dev), "test": len(dataset.test)},
         trials=trials.done,
         chosen=chosen.number,
-        dev=_score(folder, records, "dev", dev),
-        test=_score(folder, records, "test", labels),
-        majority={
-            "dev": float((most.dev.argmax(axis=1) == dev).mean()),
-            "test": float((most.test.argmax(axis=1) == labels).mean()),
-        },
-        near=_near(trials.done, chosen, len(dev)),
+        **_scored(dataset, folder, records, f"search: score of trial {chosen.number + 1}"),
+        near=_near(trials.done, chosen, len(dataset.dev)),
         best_after=trials.budget.best_after if sampler == "random" else [],
         verdict="",
         budget=f"{len(trials.done)} trials, {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''} each",
-        test_openings=len(seen),
-        openings=seen,
-        test_hash=vault.identity(dataset.test),
         alarms=[*leaks, *chosen.alarms],
         advice=edges(plan.space, chosen, trials.done),
         notes=list(dataset.notes),
@@ -120,7 +107,27 @@ def _finished(plan: Search, folder: Path, data_hash: str, weights_hash: str) -> 
     return found if same and whole else None
 
 
-def _score(folder: Path, records: Sequence[RunRecord], split: str, labels: np.typing.NDArray[np.int64]) -> Score:
+def _scored(dataset: Dataset, folder: Path, records: Sequence[RunRecord], purpose: str) -> dict[str, Any]:
+    """Open the test labels for these runs; the record's fields that follow from it."""
+    selection = hashlib.sha256(" ".join(record.id for record in records).encode()).hexdigest()[:12]
+    test, dev = vault.open_test(dataset, folder, selection, purpose), dataset.dev.label
+    assert dev is not None
+    write_arrays(folder / "labels.safetensors", {"test.labels": test})
+    seen, most = vault.looks(folder, vault.identity(dataset.test)), baselines.majority(dataset)
+    return {
+        "dev": _score(folder, records, "dev", dev),
+        "test": _score(folder, records, "test", test),
+        "majority": {
+            "dev": float((most.dev.argmax(axis=1) == dev).mean()),
+            "test": float((most.test.argmax(axis=1) == test).mean()),
+        },
+        "test_openings": len(seen),
+        "openings": seen,
+        "test_hash": vault.identity(dataset.test),
+    }
+
+
+def _score(folder: Path, records: Sequence[RunRecord], split: str, labels: Labels) -> Score:
     stored = [read_arrays(folder / "trials" / record.name / "predictions.safetensors") for record in records]
     correct = np.stack([arrays[f"{split}.logits"].argmax(axis=1) == labels for arrays in stored])
     summary = stats.accuracy_summary(correct, LEVEL)
