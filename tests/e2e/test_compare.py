@@ -148,7 +148,7 @@ def test_when_every_run_fails_the_test_stays_sealed(
     def diverging(spec, folder, bench):  # type: ignore[no-untyped-def]
         raise DivergedError("not finite at step 1")
 
-    monkeypatch.setattr(compare, "run", diverging)
+    monkeypatch.setattr(compare, "complete", diverging)
     done = welltuned("compare", problem, "--methods", "full,head", "--model", bert, "--out", tmp_path / "o", *SHORT)
     assert done.code == 5
     assert not (tmp_path / "o" / "vault.jsonl").exists()
@@ -160,14 +160,14 @@ def test_method_that_diverges_stands_as_failed_and_ends_nothing(
     from welltuned import compare
     from welltuned.errors import DivergedError
 
-    real = compare.run
+    real = compare.complete
 
     def diverging(spec, folder, bench):  # type: ignore[no-untyped-def]
         if spec.method.name == "full":
             raise DivergedError("not finite at step 1")
         return real(spec, folder, bench)
 
-    monkeypatch.setattr(compare, "run", diverging)
+    monkeypatch.setattr(compare, "complete", diverging)
     done = welltuned("compare", problem, "--methods", "full,head", "--model", bert, "--out", tmp_path / "o", *SHORT)
     assert done.code == 0
     record = read_comparison(tmp_path / "o")
@@ -252,29 +252,30 @@ def test_nothing_fits(welltuned: Command, problem: Path, bert: Path, tmp_path: P
 def test_each_line_is_tuned_within_the_same_budget(
     welltuned: Command, problem: Path, bert: Path, tmp_path: Path
 ) -> None:
+    out = tmp_path / "of" / "its own"  # looks at these test rows from folders beside it would count
     call = (
         "compare", problem, "--methods", "head,lora:rank=2", "--model", bert, "--seeds", "0,1", "--trials", "3",
-        "--range", "lr=1e-5..1e-1", "--grid", "alpha=4,16", "--out", tmp_path, *SHORT,
+        "--range", "lr=1e-5..1e-1", "--grid", "alpha=4,16", "--out", out, *SHORT,
     )  # fmt: skip
     done = welltuned(*call)
     assert done.code == 0, done.err
-    record = read_comparison(tmp_path)
+    record = read_comparison(out)
     assert "each tuned on dev within 3 trials" in record.budget
     for row in record.table[:2]:
         assert row.budget is not None
         assert row.budget.trials == 3 == len(row.budget.scores)
         assert [one.trials for one in row.budget.best_after] == [1, 2, 3]
         assert row.seeds == [0, 1]
-        first = read_run(tmp_path / "runs" / row.runs[0])
+        first = read_run(out / "runs" / row.runs[0])
         assert first.dev_accuracy == max(row.budget.scores)
         assert first.spec.train.lr == row.lr
     assert record.table[1].config["alpha"] in (4, 16)
     assert record.test_openings == 1
-    assert not list(tmp_path.rglob("state.safetensors"))
-    whole = {path.parent.name for path in tmp_path.glob("runs/*/model")}
+    assert not list(out.rglob("state.safetensors"))
+    whole = {path.parent.name for path in out.glob("runs/*/model")}
     assert whole == {name for row in record.table[:2] for name in row.runs}
     assert "epoch 1/" not in welltuned(*call).err
-    assert welltuned("stats", tmp_path).code == 0
+    assert welltuned("stats", out).code == 0
 
 
 def test_a_budget_of_seconds_ends_the_tuning(welltuned: Command, problem: Path, bert: Path, tmp_path: Path) -> None:
