@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from welltuned import alarms, baselines, methods, stats, vault
+from welltuned import alarms, baselines, card, methods, stats, vault
 from welltuned.alarms import Rows
 from welltuned.data.dataset import Dataset, Split
 from welltuned.engine import resolve
@@ -150,6 +150,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
     write_arrays(folder / "baselines.safetensors", beside.arrays())
     judged = judge(folder, labels, dataset.labels, entries, beside, plan.terms)
     record = _record(plan, folder, bench, dataset, labels, entries, judged, planned, leaks, command)
+    card.write_all(folder, record)
     write_json(folder / "results.json", record)
     return record
 

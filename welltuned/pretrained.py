@@ -22,28 +22,15 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from welltuned.addresses import ALIASES, address
 from welltuned.encoders import Encoder, LinearHead, native_parts
 from welltuned.errors import DataError, ResourceError, UsageError
 from welltuned.model import without_pooler
 from welltuned.shapes import Shape, shape_of
 from welltuned.spec import ModelSpec
 
-ALIASES = {
-    "distilbert": "distilbert/distilbert-base-uncased",
-    "bert": "google-bert/bert-base-uncased",
-    "bert-base-uncased": "google-bert/bert-base-uncased",
-    "bert-base-cased": "google-bert/bert-base-cased",
-    "bert-large-cased": "google-bert/bert-large-cased",
-    "distilbert-base-uncased": "distilbert/distilbert-base-uncased",
-    "roberta-base": "FacebookAI/roberta-base",
-    "roberta-large": "FacebookAI/roberta-large",
-    "modernbert": "answerdotai/ModernBERT-base",
-    "ModernBERT-base": "answerdotai/ModernBERT-base",
-}
 PACKAGED = {"minilm": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"}
 """Models that the extra ``offline`` installs, with the SHA-256 of their weights."""
-PACKAGED_FROM = {"minilm": "sentence-transformers/all-MiniLM-L6-v2"}
-"""The Hub ids of the same weights."""
 
 _CLASSIFIERS = ("classifier", "pooler", "pre_classifier", "head.", "score")
 _LM_HEADS = ("cls.", "lm_head.", "vocab_", "generator_", "head.", "decoder.", "lm_predictions.")
@@ -73,7 +60,7 @@ class Pretrained:
     @property
     def address(self) -> str:
         """Under which others find the same model: its Hub id, or its folder."""
-        return ALIASES.get(self.name, PACKAGED_FROM.get(self.name, self.name))
+        return address(self.name)
 
     @property
     def shape(self) -> Shape:
@@ -195,7 +182,7 @@ def _locate(spec: ModelSpec) -> Path:
         return folder
     if spec.name.startswith((".", "/", "~")) or spec.name.count("/") > 1:
         raise UsageError(f"there is no folder {spec.name}", where="--model", mend=_known_models())
-    return _from_hub(ALIASES.get(spec.name, spec.name), spec)
+    return _from_hub(address(spec.name), spec)
 
 
 def _known_models() -> str:

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from welltuned import __version__, alarms, artifact, frontier, methods
+from welltuned import __version__, alarms, artifact, card, frontier, methods
 from welltuned.alarms import Reading, Removal
 from welltuned.batches import Ints, TokenizedSplit
 from welltuned.encoders import Encoder
@@ -209,6 +209,7 @@ class _Subject:
             artifact.save(model, self.encoder, self.method, spec.method, self.origin, self.dataset.labels)
         changed = {"rows": {name: len(split) for name, split in rows.items()}}
         whole = record.model_copy(update={**changed, "timings": {**record.timings, **clock.seconds}})
+        card.write(folder, whole)
         write_json(folder / "record.json", whole)
         return whole
 

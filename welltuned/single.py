@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from welltuned import alarms, baselines, vault
+from welltuned import alarms, baselines, card, vault
 from welltuned.alarms import Rows, Standing
 from welltuned.data.dataset import Dataset
 from welltuned.errors import UsageError
@@ -48,6 +48,7 @@ def train(spec: RunSpec, folder: Path, bench: Workbench, command: str) -> Traini
         test_hash=vault.identity(dataset.test),
         alarms=[*record.alarms, *found],
     )
+    card.write_all(folder, result)
     write_json(folder / "results.json", result)
     return result
 

@@ -11,6 +11,7 @@ import torch
 from families import FAMILIES, MAIN
 from transformers import AutoModel, AutoModelForSequenceClassification
 
+from welltuned import addresses
 from welltuned import pretrained as module
 from welltuned.errors import DataError, ResourceError, UsageError, WelltunedError
 from welltuned.pretrained import PACKAGED, Pretrained, pretrained
@@ -220,7 +221,7 @@ def test_the_hub_out_of_reach_and_unknown_names(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(huggingface_hub, "snapshot_download", failing(LocalEntryNotFoundError("no network")))
     with pytest.raises(ResourceError, match="Hub cannot be reached"):
         pretrained(ModelSpec(name="distilbert"))
-    assert asked == [module.ALIASES["distilbert"]]
+    assert asked == [addresses.ALIASES["distilbert"]]
     monkeypatch.setattr(huggingface_hub, "snapshot_download", failing(HFValidationError("bad name")))
     with pytest.raises(UsageError, match="no model is known as 'some name'"):
         pretrained(ModelSpec(name="some name"))

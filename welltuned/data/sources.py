@@ -95,6 +95,12 @@ def read_source(source: str, seed: int) -> Source:
     return _hub(source)
 
 
+def hub_id(source: str) -> str | None:
+    """The Hub id of the set that a source names, without its configuration; None where it lies elsewhere."""
+    elsewhere = source.startswith("builtin:") or os.path.lexists(Path(source).expanduser()) or _looks_like_path(source)
+    return None if elsewhere else _HUB_SETS.get(source.casefold(), _HubSet(source.partition(":")[0])).path
+
+
 # --- built-in ---------------------------------------------------------------------------------------
 
 

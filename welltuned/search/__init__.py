@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from welltuned import alarms, baselines, stats, vault
+from welltuned import alarms, baselines, card, stats, vault
 from welltuned.alarms import Rows
 from welltuned.data.dataset import Dataset, Labels
 from welltuned.engine import resolve
@@ -91,6 +91,7 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
         provenance=provenance(resolve(plan.compute), dataset, bench.model(plan.model).weights_hash),
     )
     result.verdict = verdict(result)
+    card.write_all(folder, result)
     write_json(folder / "results.json", result)
     return result
 
