@@ -1,0 +1,54 @@
+"""Upload a finished run's model to the Hugging Face Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from welltuned.cli import options
+
+HEAD = 40
+"""Lines of the card that are shown."""
+
+
+def command(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder of a run, comparison (its winner) or search (its choice).")
+    ],
+    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="OWNER/NAME on the Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Upload; else only show what would be uploaded.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Upload a finished run's model, adapter and card to the Hugging Face Hub; without --yes only show them.
+
+    The token comes from HF_TOKEN or from hf auth login, and is neither shown nor stored.
+    """
+    from json import dumps
+
+    from huggingface_hub import HfApi
+
+    from welltuned.cli.console import stderr, stdout
+    from welltuned.predicting import run_folder
+    from welltuned.pushing import pack, push
+    from welltuned.report import format
+
+    parcel = pack(run_folder(run), repo_id)
+    for warning in parcel.warnings:
+        stderr.print(f"warning: {warning}", markup=False)
+    url = push(parcel, HfApi(), private) if yes else None
+    if json:
+        told = {"repository": repo_id, "private": private, "run": parcel.run, "files": parcel.sizes, "url": url}
+        print(dumps({**told, "card": parcel.card}, indent=2, ensure_ascii=False))
+        return
+    if url is not None:
+        stdout.print(f"uploaded {parcel.run} to {url}", markup=False, soft_wrap=True)
+        return
+    lines = [f"{parcel.run} would go to {'a private ' if private else ''}{repo_id}:"]
+    lines += [f"  {name}, {format.size(size)}" for name, size in parcel.sizes.items()]
+    lines += [f"  together {format.size(sum(parcel.sizes.values()))}", "", "its card begins:", ""]
+    lines += [f"    {line}" for line in parcel.card.splitlines()[:HEAD]]
+    lines += ["", "nothing was uploaded; add --yes to upload it"]
+    stdout.print("\n".join(lines), markup=False, soft_wrap=True)
