@@ -12,7 +12,6 @@ from families import FAMILIES, MAIN
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from welltuned import addresses
-from welltuned import pretrained as module
 from welltuned.errors import DataError, ResourceError, UsageError, WelltunedError
 from welltuned.pretrained import PACKAGED, Pretrained, pretrained
 from welltuned.spec import ModelSpec

@@ -1,0 +1,32 @@
+"""Say whether Welltuned can work well on this machine, and how to mend what is amiss."""
+
+from __future__ import annotations
+
+import typer
+
+from welltuned.cli import options
+
+UNUSABLE = 4
+
+
+def command(json: options.Json = False) -> None:
+    """Say whether Welltuned can work well on this machine, and how to mend what is amiss.
+
+    Leaves with 4 if it cannot work at all.
+    """
+    from rich.text import Text
+
+    from welltuned.cli.console import show, stdout
+    from welltuned.doctor import examine
+
+    colours = {"ok": "green", "warning": "yellow", "problem": "red"}
+    found = examine()
+    show(found, json)
+    if not json:
+        for one in found.findings:
+            stdout.print(Text(f"{one.level}: ", colours[one.level]) + Text(one.what), soft_wrap=True)
+            if one.mend:
+                stdout.print(Text(f"    to mend it: {one.mend}"), soft_wrap=True)
+        stdout.print(Text(found.verdict), soft_wrap=True)
+    if not found.usable:
+        raise typer.Exit(UNUSABLE)
