@@ -63,7 +63,7 @@ class Parcel:
         return [
             f"the adapter's config names a folder of this machine as its base model: {base}"
             for base in bases
-            if addresses.hub_id(base) is None
+            if base and addresses.hub_id(base) is None
         ]
 
 

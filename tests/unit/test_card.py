@@ -10,6 +10,8 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from made_records import METHODS, make_comparison, make_run, make_search, score, write_comparison, write_run
 
 from welltuned import card
+from welltuned.alarms import leaks
+from welltuned.data.checks import Example, Overlap
 from welltuned.record import (
     Alarm,
     Budget,
@@ -98,17 +100,15 @@ def test_nothing_of_this_machine_stands_in_it(tmp_path: Path, monkeypatch: pytes
             "data": run.spec.data.model_copy(update={"source": str(data)}),
         }
     )
-    leak = Alarm(
-        kind="leak-rows", what=f"3 rows stand in train too, such as 'Dear Ann' ({data}:2 and {data}:9)", cause="a cut",
-        mend="use --split grouped",
-    )  # fmt: skip
+    example = Example("Dear Ann", f"{data}:2", f"{data}:9")
+    leak = leaks._alarm(Overlap("train", "test", "row", "exact", False, 3, 3, 3, (example,)), {"train": 9, "test": 6})
     run = run.model_copy(update={"spec": spec, "notes": [f"{data}: 2 numbers are read as text"]})
     text = written(tmp_path / "run", run, training(run, [leak]), LABELS)
     assert str(tmp_path) not in text
     assert "/home" not in text
     assert "hf_very_secret" not in text
     assert "Dear Ann" not in text
-    assert "**leak-rows**: 3 rows stand in train too. Likely cause: a cut." in text
+    assert "**leak-rows**: 3 of 6 test rows have a row that stands in train too (exact; 3 rows). Likely" in text
     assert "fine-tuned with `lora` on letters." in text
     told = ModelCard(text).data.to_dict()
     assert "base_model" not in told
@@ -134,7 +134,9 @@ def test_the_lines_to_paste_say_what_the_model_needs(tmp_path: Path) -> None:
     assert "import welltuned" not in stock
     assert 'ask("It is so.", truncation=True)' in stock
     assert ModelCard(stock).data.library_name == "transformers"
-    assert 'pipeline("text-classification", "ann/yesno")' in card.addressed(own, "ann/yesno")
+    there = card.addressed(own, "ann/yesno")
+    assert 'ask = pipeline("text-classification", "ann/yesno")\n' in there
+    assert "this folder" not in there
 
 
 def test_a_comparison_writes_the_card_of_every_judged_run(tmp_path: Path) -> None:
@@ -151,8 +153,8 @@ def test_a_comparison_writes_the_card_of_every_judged_run(tmp_path: Path) -> Non
     winner, other = (cards[make_run(method, 1).name] for method in ("lora", "prefix"))
     assert "the winner of a comparison of 5 configurations; test rows chose it" in winner
     assert "the hyperparameters (the best of 3 trials)" in winner
-    assert "Over its 2 seeds the configuration has 71.1% of test right (69.0% to 73.1%)." in winner
-    assert "Majority class has 61.7% of test right." in winner
+    assert "Over its 2 seeds the configuration gets 71.1% of test right (69.0% to 73.1%)." in winner
+    assert "Majority class gets 61.7% of test right." in winner
     assert "one of a comparison of 5 configurations." in other
     assert "hyperparameters (" not in other
     assert "**truncation**" in other
@@ -168,7 +170,7 @@ def test_a_search_writes_the_cards_of_the_chosen_trial(tmp_path: Path) -> None:
     card.write_all(tmp_path, record)
     text = (tmp_path / "trials" / seeds[1].name / "model" / "README.md").read_text()
     assert "the hyperparameters (the best of 6 trials)" in text
-    assert "Over its 2 seeds the configuration has 73.1% of test right" in text
+    assert "Over its 2 seeds the configuration gets 73.1% of test right" in text
 
 
 def test_a_run_that_overfits_promises_nothing(tmp_path: Path) -> None:

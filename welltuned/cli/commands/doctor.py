@@ -24,7 +24,7 @@ def command(json: options.Json = False) -> None:
     show(found, json)
     if not json:
         for one in found.findings:
-            stdout.print(Text(f"{one.level}: ", colours[one.level]) + Text(one.what), soft_wrap=True)
+            stdout.print(Text.assemble((one.level, colours[one.level]), f": {one.what}"), soft_wrap=True)
             if one.mend:
                 stdout.print(Text(f"    to mend it: {one.mend}"), soft_wrap=True)
         stdout.print(Text(found.verdict), soft_wrap=True)
