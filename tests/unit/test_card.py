@@ -83,7 +83,7 @@ def test_everything_that_a_reader_asks_is_there(tmp_path: Path) -> None:
         "| test | 1,635 | 75.0% | 40.9% to 92.9% |", "| lora | 147,456 |",
         "| lr | 0.0005 |", run.provenance.data_hash, run.provenance.weights_hash, "torch 2.9.1", "Example CPU (avx2)",
         "| train | 9,427 | 10.8% |", "256 tokens", "The test labels were opened once.", "## Limits",
-        "None was raised.", "148,226 of 22,713,986 parameters are trained (0.65%)",
+        "None was raised.", "F1 (yes) 0.667", "148,226 of 22,713,986 parameters are trained (0.65%)",
     ):  # fmt: skip
         assert part in text
 

@@ -60,7 +60,7 @@ def _measured(one: Subject) -> list[str]:
     if measures is None:
         return []
     return [
-        f"Other measures on test: F1 of {code(measures.f1_of)} {measures.f1:.3f}, Matthews correlation "
+        f"Other measures on test: F1 ({plain(measures.f1_of)}) {measures.f1:.3f}, Matthews correlation "
         f"{measures.mcc:.3f}, log loss {measures.log_loss:.3f} nats, expected calibration error {measures.ece:.3f} "
         "(15 bins)."
     ]
