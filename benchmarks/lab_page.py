@@ -38,11 +38,14 @@ def printed(command: str) -> str:
 
 
 def _keep_figure(folder: Path) -> None:
-    """The figure that the page shows of a run."""
+    """The figure of a run, where the page shows it."""
+    shown = f"lab-{folder.name}.png"
+    if f"(figures/{shown})" not in PAGE.read_text(encoding="utf-8"):
+        return
     for name in ("curve", "batches", "search", "accuracy", "memory"):
         found = folder / "figures" / f"{name}.png"
         if found.is_file():
-            shutil.copy(found, FIGURES / f"lab-{folder.name}.png")
+            shutil.copy(found, FIGURES / shown)
             return
 
 
