@@ -18,10 +18,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from welltuned.errors import DataError, ResourceError
+from welltuned.opening import bounded, parsed, require_regular
 from welltuned.record.comparison import ComparisonRecord
 from welltuned.record.run import RunRecord
 
 Array = NDArray[Any]
+ANEW = "run the same command again to make it anew"
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
@@ -120,16 +122,28 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
+def read_arrays(path: Path, *needed: str) -> dict[str, Array]:
     """Read named arrays written by :func:`write_arrays`.
 
+    Args:
+        needed: names that must be among them.
+
     Raises:
-        DataError: the file is missing or damaged.
+        DataError: the file is missing or damaged, or lacks a needed array.
     """
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError("cannot read the stored arrays", where=str(path), why=str(error)) from error
+        require_regular(path)
+        found = load_file(path)
+    except (OSError, SafetensorError, AttributeError) as error:  # the last for a type that numpy lacks
+        raise DataError(
+            "cannot read the stored arrays",
+            where=str(path),
+            why=str(error),
+            mend=ANEW,
+        ) from error
+    if missing := [name for name in needed if name not in found]:
+        raise DataError(f"there is no array {missing[0]!r}", where=str(path), why="it was not stored here", mend=ANEW)
+    return found
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -149,7 +163,7 @@ def read_comparison(folder: Path) -> ComparisonRecord:
 def read_record(path: Path, kind: type[_Record]) -> _Record:
     """Read one file that must hold a record of this kind; errors as in :func:`read_run`."""
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(bounded(path))
     except OSError as error:
         raise DataError(
             f"no {path.name} to read",
@@ -162,14 +176,14 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
             f"{path.name} is damaged or from another version of Welltuned",
             where=str(path),
             why=str(error.errors(include_url=False)[0]["msg"]),
-            mend="run the same command again to make it anew",
+            mend=ANEW,
         ) from error
 
 
 def results_kind(folder: Path) -> str | None:
     """Which kind of record ``results.json`` of a folder says it is; None where there is none that can be read."""
     try:
-        found = json.loads((folder / "results.json").read_bytes())
-    except (OSError, ValueError):
+        found = parsed(folder / "results.json")
+    except (OSError, DataError):
         return None
     return str(found.get("kind", "comparison")) if isinstance(found, dict) else None
