@@ -74,8 +74,10 @@ def _as_transformers(
         stock = encoder.head.reunited(encoder.backbone)
         stock.config.update({**names, "problem_type": "single_label_classification"})
         return stock
+    backbone = encoder.backbone.config.to_dict()
+    backbone.pop("_name_or_path", None)  # a folder of this machine
     config = WelltunedConfig(
-        backbone=encoder.backbone.config.to_dict(),
+        backbone=backbone,
         pooling=encoder.shape.head,
         method=None if merged else spec.model_dump(mode="json"),
         **names,

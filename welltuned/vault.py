@@ -16,7 +16,7 @@ from typing import Any
 from welltuned.data.dataset import Dataset, Labels, Split
 from welltuned.data.splits import digest
 from welltuned.errors import ResourceError
-from welltuned.record import Opening
+from welltuned.record import ROOM, Opening
 
 LEDGER = "vault.jsonl"
 
@@ -54,6 +54,7 @@ def open_test(dataset: Dataset, folder: Path, selection: str, purpose: str) -> L
             "cannot log the opening of the test labels, so they stay sealed",
             where=str(folder / LEDGER),
             why=error.strerror,
+            mend=ROOM,
         ) from error
     return dataset.unseal()
 

@@ -24,6 +24,8 @@ from welltuned.record.run import RunRecord
 
 Array = NDArray[Any]
 ANEW = "run the same command again to make it anew"
+GO_ON = "then the same command goes on, and finished runs are kept"
+ROOM = f"choose another --out folder, make room, or give yourself permission to write there; {GO_ON}"
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
@@ -64,12 +66,43 @@ def require_writable(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """Make sure, before long work, that the disk of a folder has so many bytes left for it.
+
+    A quota of yours may be smaller than what the disk has left; it shows when it is met.
+
+    Raises:
+        ResourceError: it has not.
+    """
+    place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise ResourceError(
+            f"the results take {needed / 1e6:,.0f} MB, and the disk has {free / 1e6:,.0f} MB left",
+            where=str(folder),
+            why="models, answers and records of the runs that are still to be done would fill it",
+            mend=f"make room or choose another --out folder; {GO_ON}",
+        )
+
+
+def require_there(folder: Path) -> None:
+    """Make sure that a folder which was made before long work is still there.
+
+    Raises:
+        ResourceError: it is gone; to make it anew could fill another disk than the one that was meant.
+    """
+    if not folder.is_dir():
+        raise ResourceError(
+            "the folder of the results is gone",
+            where=str(folder),
+            why="it was removed, or its disk was taken away, while the run went on",
+            mend=f"bring it back, or choose another --out folder; {GO_ON}",
+        )
+
+
 def _unwritable(path: Path, error: OSError) -> ResourceError:
     return ResourceError(
-        f"cannot write {path.name}",
-        where=str(path.parent),
-        why=error.strerror or str(error),
-        mend="choose another --out folder, make room, or give yourself permission to write there",
+        f"cannot write {path.name}", where=str(path.parent), why=error.strerror or str(error), mend=ROOM
     )
 
 
@@ -102,13 +135,20 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-    except (OSError, SafetensorError) as error:
+    except Exception as error:
+        if not _of_the_disk(error):
+            raise
         raise ResourceError(
             f"cannot write the folder {folder.name}",
             where=str(folder),
             why=getattr(error, "strerror", None) or str(error),
-            mend="choose another --out folder, make room, or give yourself permission to write there",
+            mend=ROOM,
         ) from error
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Whether writing failed; the tokenizers library says so by a bare exception."""
+    return isinstance(error, OSError | SafetensorError) or (type(error) is Exception and "os error" in str(error))
 
 
 def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
