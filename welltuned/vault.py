@@ -15,7 +15,8 @@ from typing import Any
 
 from welltuned.data.dataset import Dataset, Labels, Split
 from welltuned.data.splits import digest
-from welltuned.errors import ResourceError
+from welltuned.errors import DataError, ResourceError
+from welltuned.opening import bounded
 from welltuned.record import ROOM, Opening
 
 LEDGER = "vault.jsonl"
@@ -80,8 +81,8 @@ TORN = "the line is damaged"
 
 def _lines(ledger: Path) -> list[str]:
     try:
-        return ledger.read_text(encoding="utf-8").splitlines()
-    except OSError:
+        return bounded(ledger).decode(errors="replace").splitlines()
+    except (OSError, DataError):
         return []
 
 

@@ -20,7 +20,7 @@ from made_records import make_run
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as torch_save
 
-from welltuned import artifact, opening
+from welltuned import artifact, opening, vault
 from welltuned.errors import DataError, UsageError, WelltunedError
 from welltuned.predicting import run_folder
 from welltuned.pretrained import Pretrained, pretrained
@@ -306,6 +306,15 @@ def test_the_same_where_a_folder_tells_its_kind(tmp_path: Path) -> None:
         (tmp_path / "results.json").write_text(content)
         assert results_kind(tmp_path) is None
         refused(lambda: render(tmp_path), "results.json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "plant", [link("vault.jsonl", "/dev/zero"), pipe("vault.jsonl"), write("vault.jsonl", b"\xff")]
+)
+def test_a_malicious_ledger_holds_nothing_up(plant: Plant, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    plant(tmp_path / "run")
+    assert all(one.purpose == vault.TORN for one in vault.looks(tmp_path / "run", "hash"))
 
 
 ARRAYS: dict[str, tuple[Plant, str]] = {
