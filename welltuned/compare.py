@@ -20,7 +20,7 @@ from welltuned.errors import DataError, DivergedError, ResourceError, UsageError
 from welltuned.judging import MARGIN, Baselines, Entrant, Judgement, Terms, judge
 from welltuned.plan import Candidate
 from welltuned.record import Alarm, Budget, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
-from welltuned.run import complete, provenance
+from welltuned.run import MODEL, complete, finished_run, provenance
 from welltuned.search import Search, Trials, space
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec, TrainSpec
 from welltuned.workbench import Workbench
@@ -137,6 +137,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
         bench.observer.say("this comparison is finished; its results are read, nothing is trained again")
         return finished
     pairs = [(candidate, model) for model in plan.models for candidate in plan.candidates]
+    bench.require_room(_undone(plan, pairs, folder, dataset, bench), folder)
     planned = _foretold(plan, dataset, bench)
     leaks = _said(alarms.raised(Rows(dataset)), bench)
     beside = Baselines([baselines.majority(dataset), baselines.tfidf(dataset)], baselines.one_text_each(dataset))
@@ -177,6 +178,19 @@ def _finished(plan: Comparison, folder: Path, dataset: Dataset, weights: str) ->
     runs = [folder / "runs" / name / "record.json" for row in record.table for name in row.runs]
     whole = all(run.is_file() for run in runs) and not any(row.kind == "failed" for row in record.table)
     return record if same and whole else None
+
+
+def _undone(
+    plan: Comparison, pairs: Sequence[tuple[Candidate, ModelSpec]], folder: Path, dataset: Dataset, bench: Workbench
+) -> list[RunSpec]:
+    """The runs that are not there yet; where lines are tuned first, their untuned runs stand for them."""
+
+    def done(spec: RunSpec) -> bool:
+        weights = bench.model(spec.model).weights_hash
+        return finished_run(spec, folder / "runs" / spec.name, dataset.hash, weights, MODEL) is not None
+
+    specs = (spec for candidate, model in pairs for spec in plan.runs(candidate, model))
+    return [spec for spec in specs if not done(spec)]
 
 
 def _weights(plan: Comparison, bench: Workbench) -> str:

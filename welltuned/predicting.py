@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoTokenizer
 
 from welltuned import artifact
 from welltuned.batches import sorted_batches, tokenize
 from welltuned.data.dataset import Split
 from welltuned.errors import DataError, UsageError
+from welltuned.opening import below
 from welltuned.record import RunRecord, SearchRecord, read_comparison, read_record, read_run, results_kind
 
 
@@ -29,12 +29,13 @@ def run_folder(folder: Path) -> Path:
     """The run that a folder means: itself, the winning run of a comparison, or the chosen one of a search.
 
     Raises:
-        DataError: there is no finished run.
+        DataError: there is no finished run, or the record names one elsewhere.
     """
     if (folder / "record.json").is_file():
         return folder
     if results_kind(folder) == "search":
-        return folder / "trials" / read_record(folder / "results.json", SearchRecord).winner.runs[0]
+        chosen = read_record(folder / "results.json", SearchRecord).winner.runs[0]
+        return below(folder / "trials", chosen)
     record = read_comparison(folder)
     winner = next((row for row in record.table if row.name == record.winner and row.runs), None)
     if winner is None:
@@ -44,7 +45,7 @@ def run_folder(folder: Path) -> Path:
             why=record.verdict,
             mend="name one of the folders below its runs/",
         )
-    return folder / "runs" / winner.runs[0]
+    return below(folder / "runs", winner.runs[0])
 
 
 class Predictor:
@@ -63,7 +64,7 @@ class Predictor:
         self.folder = run_folder(folder)
         self.record: RunRecord = read_run(self.folder)
         self._model = artifact.load(self.folder / "model")
-        self._tokenizer = AutoTokenizer.from_pretrained(self.folder / "model", local_files_only=True)
+        self._tokenizer = artifact.load_tokenizer(self.folder / "model")
 
     @property
     def takes_pairs(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +26,7 @@ from welltuned.addresses import ALIASES, address
 from welltuned.encoders import Encoder, LinearHead, native_parts
 from welltuned.errors import DataError, ResourceError, UsageError
 from welltuned.model import without_pooler
+from welltuned.opening import parsed, require_readable_model, shapes_of
 from welltuned.shapes import Shape, shape_of
 from welltuned.spec import ModelSpec
 
@@ -115,6 +116,7 @@ class Pretrained:
                 local_files_only=True,
                 attn_implementation="sdpa" if sdpa else "eager",
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,
                 **options,
             )
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
@@ -124,6 +126,8 @@ class Pretrained:
                 why=_first_line(error),
                 mend="take config.json and model.safetensors from one checkpoint, whole",
             ) from error
+        require_shapes(info, self.folder)
+        _require_no_more_blocks(info, self.shape.blocks, self.folder)
         fresh = [name for name in info["missing_keys"] if name.startswith(heads) or ".pooler." in name]
         missing = [name for name in info["missing_keys"] if name not in fresh]
         if missing:
@@ -134,6 +138,51 @@ class Pretrained:
                 mend="take config.json and model.safetensors from one checkpoint",
             )
         return cast(PreTrainedModel, model.float()), fresh
+
+
+def require_shapes(info: dict[str, Any], folder: Path) -> None:
+    """Refuse weights of which a tensor has another shape than the model's.
+
+    Args:
+        info: what Transformers says of the loading: (name, shape in the file, shape in the model) of each such tensor.
+    """
+    for name, found, wanted in sorted(info["mismatched_keys"]):
+        raise DataError(
+            f"the tensor {name} has the shape {list(found)} where the model has {list(wanted)}",
+            where=str(folder),
+            why="the weights are of another architecture than config.json says",
+            mend="take config.json and model.safetensors from one checkpoint",
+        )
+
+
+def _require_no_more_blocks(info: dict[str, Any], blocks: str, folder: Path) -> None:
+    """A checkpoint may hold heads that are not wanted here, but no part of a block that the encoder lacks."""
+    surplus = sorted(name for name in info["unexpected_keys"] if f".{blocks}." in f".{name}")
+    if surplus:
+        raise DataError(
+            f"the weights have {len(surplus)} tensors more than the encoder's blocks, {surplus[0]} among them",
+            where=str(folder),
+            why="the weights are of another architecture than config.json says",
+            mend="take config.json and model.safetensors from one checkpoint",
+        )
+
+
+def require_proportion(config: dict[str, Any], folder: Path) -> None:
+    """Refuse a config whose model is out of all proportion to the weights beside it, before it is built.
+
+    Raises:
+        UsageError: not an encoder that Welltuned knows.
+        DataError: the config asks for more than four times the numbers that the weights hold.
+    """
+    described = shape_of(config).backbone_parameters
+    held = sum(math.prod(one) for path in folder.glob("*.safetensors") for one in shapes_of(path).values())
+    if held and described > 4 * held:
+        raise DataError(
+            f"config.json describes {described:,} parameters, and the weights hold {held:,}",
+            where=str(folder / "config.json"),
+            why="the two do not belong together, and to build it could take the machine's memory",
+            mend="take config.json and model.safetensors from one checkpoint",
+        )
 
 
 def quieten_transformers() -> None:
@@ -152,8 +201,9 @@ def pretrained(spec: ModelSpec) -> Pretrained:
     """
     quieten_transformers()
     folder = _locate(spec)
+    require_readable_model(folder)
     raw = _raw_config(folder, spec.name)
-    shape_of(_with_defaults(raw, spec.name))
+    require_proportion(_with_defaults(raw, spec.name), folder)
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -227,20 +277,11 @@ def _first_line(error: Exception) -> str:
 def _raw_config(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "config.json"
     try:
-        raw = json.loads(path.read_bytes())
+        raw = parsed(path)
     except OSError as error:
         raise DataError(f"{name} has no config.json", where=str(folder), mend=_known_models()) from error
-    except ValueError as error:
-        raise DataError(f"config.json of {name} is not JSON", where=str(path), why=str(error)) from error
     if not isinstance(raw, dict) or "model_type" not in raw:
         raise DataError(f"config.json of {name} does not say its model_type", where=str(path))
-    if "auto_map" in raw:
-        raise UsageError(
-            f"{name} wants to run code of its own (auto_map in config.json)",
-            where=str(path),
-            why="Welltuned runs no code that comes with a model",
-            mend="choose a model of a stock architecture",
-        )
     return raw
 
 
@@ -264,6 +305,7 @@ def tokenizer_of(name: str, max_length: int) -> Any:
     if not folder.is_dir() or (folder / "config.json").is_file():
         return pretrained(ModelSpec(name=name, max_length=max_length)).tokenizer
     quieten_transformers()
+    require_readable_model(folder)
     return _read_tokenizer(folder, name, max_length)
 
 

@@ -19,6 +19,7 @@ from welltuned import vault
 from welltuned.baselines import Baseline
 from welltuned.errors import DataError, WelltunedError
 from welltuned.judging import Baselines, Entrant, Judgement, Terms, judge, judge_run
+from welltuned.opening import below
 from welltuned.record import (
     Alarm,
     ComparisonRecord,
@@ -62,7 +63,7 @@ def recompute(folder: Path) -> Recomputed:
     if (folder / "record.json").is_file():
         return _run(folder)
     stored = read_comparison(folder)
-    labels = read_arrays(folder / "labels.safetensors")["test.labels"]
+    labels = read_arrays(folder / "labels.safetensors", "test.labels")["test.labels"]
     entrants = [_entrant(folder, row) for row in stored.table if row.kind != "baseline"]
     terms = Terms(level=stored.level, margin=stored.margin, cost=stored.cost)
     judged = judge(folder, labels, stored.labels, entrants, _baselines(folder, stored), terms)
@@ -72,13 +73,13 @@ def recompute(folder: Path) -> Recomputed:
 
 def _run(folder: Path) -> Recomputed:
     record, stored = read_run(folder), read_record(folder / "results.json", TrainingRecord)
-    arrays = read_arrays(folder / "predictions.safetensors")
-    labels = None if stored.test is None else read_arrays(folder / "labels.safetensors")["test.labels"]
+    arrays = read_arrays(folder / "predictions.safetensors", "dev.logits", "dev.labels")
+    labels = None if stored.test is None else read_arrays(folder / "labels.safetensors", "test.labels")["test.labels"]
     return _compared(folder, stored, stored.model_copy(update=vars(judge_run(record, arrays, labels))))
 
 
 def _entrant(folder: Path, row: TableRow) -> Entrant:
-    records: list[RunRecord] = [read_run(folder / "runs" / name) for name in row.runs]
+    records: list[RunRecord] = [read_run(below(folder / "runs", name)) for name in row.runs]
     error = None if row.failure is None else WelltunedError(row.failure)
     kept: list[Alarm] = row.alarms if error else []
     return Entrant(row.name, row.method or "", row.model or "", row.config, records, error, row.budget, list(kept))

@@ -37,6 +37,7 @@ from welltuned.record import (
     processor_name,
     read_arrays,
     read_run,
+    require_there,
     require_writable,
     write_arrays,
     write_bytes,
@@ -68,6 +69,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
         return finished
     require_writable(folder)
+    bench.require_room([spec], folder)
     return subject.leave_whole(folder, *subject.train())
 
 
@@ -85,6 +87,7 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
         return finished
     require_writable(folder)
+    bench.require_room([spec], folder)
     predictions, record = subject.train()
     _begin(folder, spec, predictions)
     write_bytes(folder / STATE, save(subject.method.state(subject.encoder)))
@@ -288,6 +291,7 @@ def _removed(
 
 def _begin(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
     """Spec and predictions; what an older run in the same folder left goes first, as it tells of other files."""
+    require_there(folder)
     write_json(folder / "spec.json", spec)
     for name in ("record.json", "results.json", "labels.safetensors", "report.html"):
         (folder / name).unlink(missing_ok=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Pooling = Literal["mean", "first", "native"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -18,6 +20,16 @@ Engine = Literal["fast", "plain"]
 Device = Literal["auto", "cpu", "cuda"]
 Schedule = Literal["linear", "constant", "cosine"]
 SplitMode = Literal["given", "grouped"]
+
+
+def without_home(words: str) -> str:
+    """The same words with ``~`` for the home folder, which would tell in a record who made it."""
+    home = Path.home().as_posix().rstrip("/")
+    return re.sub(rf"(?<![\w/.~-]){re.escape(home)}(?=/|$)", "~", words) if home else words
+
+
+Place = Annotated[str, AfterValidator(without_home)]
+"""An alias, a Hub id, or a path of a file or folder; whoever opens it expands the ``~``."""
 
 
 class Spec(BaseModel):
@@ -47,7 +59,7 @@ class DataSpec(Spec):
             so many rows of train, dev and test.
     """
 
-    source: str
+    source: Place
     text: str | None = None
     text_pair: str | None = None
     label: str | None = None
@@ -69,7 +81,7 @@ class ModelSpec(Spec):
         revision: a Hub revision, else the default branch.
     """
 
-    name: str
+    name: Place
     head: Pooling = "mean"
     max_length: int = Field(default=256, ge=8)
     revision: str | None = None
@@ -168,9 +180,9 @@ class PretrainSpec(OptimizerSpec):
     """
 
     text: DataSpec
-    model: str | None = None
+    model: Place | None = None
     shape: ShapeSpec | None = None
-    tokenizer: str | None = None
+    tokenizer: Place | None = None
     vocab_size: int = Field(default=8000, ge=10)
     max_length: int = Field(default=128, ge=8)
     steps: int = Field(default=1000, ge=0)
@@ -208,4 +220,5 @@ class RunSpec(Spec):
 def short_name(model: str) -> str:
     """A model's name without owner or path; of a folder that a command wrote, the folder around its ``model/``."""
     parts = [part for part in model.split("/") if part]
-    return parts[-2] if len(parts) > 1 and parts[-1] == "model" else parts[-1]
+    around = parts[-2] if len(parts) > 1 and parts[-1] == "model" else "~"
+    return parts[-1] if around == "~" else around

@@ -15,8 +15,9 @@ from typing import Any
 
 from welltuned.data.dataset import Dataset, Labels, Split
 from welltuned.data.splits import digest
-from welltuned.errors import ResourceError
-from welltuned.record import Opening
+from welltuned.errors import DataError, ResourceError
+from welltuned.opening import bounded
+from welltuned.record import ROOM, Opening
 
 LEDGER = "vault.jsonl"
 
@@ -54,6 +55,7 @@ def open_test(dataset: Dataset, folder: Path, selection: str, purpose: str) -> L
             "cannot log the opening of the test labels, so they stay sealed",
             where=str(folder / LEDGER),
             why=error.strerror,
+            mend=ROOM,
         ) from error
     return dataset.unseal()
 
@@ -79,8 +81,8 @@ TORN = "the line is damaged"
 
 def _lines(ledger: Path) -> list[str]:
     try:
-        return ledger.read_text(encoding="utf-8").splitlines()
-    except OSError:
+        return bounded(ledger).decode(errors="replace").splitlines()
+    except (OSError, DataError):
         return []
 
 

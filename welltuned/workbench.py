@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from welltuned import frontier
 from welltuned.batches import TokenizedSplit, tokenize
@@ -13,10 +14,10 @@ from welltuned.data import load_dataset
 from welltuned.data.dataset import Dataset
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
-from welltuned.memory import available, longest_batch, measure_step, require_fit, resident
+from welltuned.memory import available, bytes_stored, longest_batch, measure_step, require_fit, resident
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
-from welltuned.record import Memory
+from welltuned.record import Memory, require_room
 from welltuned.spec import DataSpec, ModelSpec, RunSpec
 
 Splits = dict[str, TokenizedSplit]
@@ -107,6 +108,23 @@ class Workbench:
             limit = self.memory_limit
             self._room[kind] = available(compute.device) if limit is None else limit - resident()
         require_fit(spec, self.model(spec.model), classes, int(split.lengths.max()), compute, self._room[kind])
+
+    def require_room(self, specs: Sequence[RunSpec], folder: Path) -> None:
+        """Refuse, before long work, what the disk could not take in the end.
+
+        Args:
+            specs: the runs that are still to be done.
+            folder: below which they are written.
+
+        Raises:
+            ResourceError: says how much is needed and how much is free.
+        """
+        needed = 0
+        for spec in specs:
+            data = self.dataset(spec.data)
+            rows = len(data.dev) + len(data.test)
+            needed += bytes_stored(spec, self.model(spec.model), len(data.labels), rows)
+        require_room(folder, needed)
 
     def memory(self, spec: RunSpec, encoder: Encoder, split: TokenizedSplit, compute: Compute) -> Memory:
         """What a training step on the longest rows takes; no other seed, rate or schedule changes it."""

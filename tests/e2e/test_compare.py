@@ -219,7 +219,7 @@ def test_models_and_heads_side_by_side_and_what_does_not_fit_stands_with_nought(
     )  # fmt: skip
     assert done.code == 0, done.err
     table = {row.name: row for row in read_comparison(tmp_path).table}
-    places = [f"{model}, {head} head" for model in (bert, other) for head in ("mean", "native")]
+    places = [f"{model.name}, {head} head" for model in (bert, other) for head in ("mean", "native")]
     names = [f"{method} on {place}" for place in places for method in ("full", "head")]
     assert [name for name in table if " on " in name] == names
     for name in names:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, TrainSpec, short_name
+from welltuned.spec import ComputeSpec, DataSpec, MethodSpec, ModelSpec, RunSpec, TrainSpec, short_name, without_home
 
 
 def spec(**train: Any) -> RunSpec:
@@ -76,3 +76,17 @@ def test_json_round_trip(train: TrainSpec) -> None:
 )  # fmt: skip
 def test_a_models_short_name(name: str, short: str) -> None:
     assert short_name(name) == short
+
+
+def test_a_home_folder_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert without_home("welltuned train /home/alice/rows.csv --model=/home/alice") == (
+        "welltuned train ~/rows.csv --model=~"
+    )
+    for other in ("/home/alicent/rows.csv", "/data/home/alice/x", "/home/bob", "org/model"):
+        assert without_home(other) == other
+    assert ModelSpec(name="/home/alice/models/m").name == "~/models/m"
+    assert DataSpec(source="/home/alice/rows.csv").id == DataSpec(source="~/rows.csv").id
+    assert short_name("~/model") == "model"
+    monkeypatch.setenv("HOME", "/")
+    assert without_home("/rows.csv") == "/rows.csv"

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import pkgutil
 import shlex
@@ -21,6 +22,8 @@ from welltuned.cli import commands, groups
 from welltuned.errors import WelltunedError
 
 MEMORY = 4
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What a disk says that fails; most such errors are told where they occur."""
 
 
 class _StoppedError(BaseException):
@@ -98,6 +101,11 @@ def _run(arguments: list[str]) -> int:
     except _StoppedError as stopped:
         _say(f"stopped; finished runs are kept. Go on with:\n  welltuned {shlex.join(arguments)}")
         return 128 + stopped.number
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        _say(f"error: {error.filename or 'a file'}: cannot be written\n  why:  {error.strerror}\n  mend: make room")
+        return MEMORY
     except MemoryError:
         _say("error: out of memory\n  mend: a smaller --batch-size or --max-length")
         return MEMORY

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
 
 from welltuned.errors import UsageError
+from welltuned.spec import without_home
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
 
@@ -84,5 +85,5 @@ def folder(out: Path | None, command: str, data: str, identity: str) -> Path:
 
 
 def command_line() -> str:
-    """What was typed, without the folder that the program lies in."""
-    return shlex.join(["welltuned", *sys.argv[1:]])
+    """What was typed, without the folders that the program and its user have for themselves."""
+    return without_home(shlex.join(["welltuned", *sys.argv[1:]]))

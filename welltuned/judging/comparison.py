@@ -17,6 +17,7 @@ from welltuned.baselines import Baseline
 from welltuned.judging.answers import Answers, Ints, Logits, Terms
 from welltuned.judging.rows import Entrant, baseline_row, cost, failed_row, method_row
 from welltuned.judging.statements import statements
+from welltuned.opening import below
 from welltuned.record import Alarm, RunRecord, Statement, Suspect, TableRow, read_arrays
 
 ONE_SEED = " With one seed this is about these trained models, not yet about the methods."
@@ -110,7 +111,8 @@ def _alarms(entrant: Entrant, answers: dict[str, Answers] | None, baselines: Bas
 
 
 def _predictions(folder: Path, record: RunRecord) -> dict[str, NDArray[Any]]:
-    return read_arrays(folder / "runs" / record.name / "predictions.safetensors")
+    path = below(folder / "runs", record.name) / "predictions.safetensors"
+    return read_arrays(path, "dev.logits", "dev.labels", "test.logits")
 
 
 def _stacked(stored: Sequence[dict[str, NDArray[Any]]], split: str, labels: Ints) -> Answers:

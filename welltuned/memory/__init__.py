@@ -2,15 +2,16 @@
 
 AdamW in fp32 keeps 4 bytes a weight, 4 bytes a gradient and 8 bytes of optimizer state for each trained parameter;
 frozen parameters cost their 4 bytes alone. Activations depend on method, rows and tokens: :mod:`.predicted` has
-their closed form, :mod:`.measured` what a real step took.
+their closed form, :mod:`.measured` what a real step took. :mod:`.stored` tells the bytes that a run leaves on disk.
 """
 
 from welltuned.memory.fitting import require_fit
 from welltuned.memory.limits import available, resident
 from welltuned.memory.measured import longest_batch, measure_step, out_of_memory_told
 from welltuned.memory.predicted import Footprint, footprint
+from welltuned.memory.stored import bytes_stored
 
 __all__ = [
-    "Footprint", "available", "footprint", "longest_batch", "measure_step", "out_of_memory_told", "require_fit",
-    "resident",
+    "Footprint", "available", "bytes_stored", "footprint", "longest_batch", "measure_step", "out_of_memory_told",
+    "require_fit", "resident",
 ]  # fmt: skip

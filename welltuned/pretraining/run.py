@@ -12,6 +12,7 @@ from welltuned.data.corpus import Corpus, read_corpus
 from welltuned.engine import prepare, resolve
 from welltuned.errors import DataError
 from welltuned.memory import out_of_memory_told
+from welltuned.opening import write_manifest
 from welltuned.pretrained import quieten_transformers
 from welltuned.pretraining import loop
 from welltuned.pretraining.beginning import Start, begin, stock_model
@@ -88,6 +89,7 @@ def pretrain(spec: PretrainSpec, folder: Path, observer: Observer, command: str)
         with whole_folder(folder / "model") as draft:
             model.to("cpu").reunited().save_pretrained(draft)
             start.tokenizer.save_pretrained(draft)
+            write_manifest(draft)
     write_json(folder / "results.json", record)
     for needless in ("checkpoint", "tokens"):
         shutil.rmtree(folder / needless, ignore_errors=True)

@@ -22,10 +22,13 @@ from welltuned.record.comparison import (
     TableRow,
 )
 from welltuned.record.files import (
+    ROOM,
     read_arrays,
     read_comparison,
     read_record,
     read_run,
+    require_room,
+    require_there,
     require_writable,
     results_kind,
     whole_folder,
@@ -51,10 +54,10 @@ from welltuned.record.schema import SCHEMA, Schema
 from welltuned.record.search import SearchRecord, SearchTrial
 
 __all__ = [
-    "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
+    "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
     "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
     "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
     "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
-    "read_comparison", "read_record", "read_run", "require_writable", "results_kind", "whole_folder",
-    "write_arrays", "write_bytes", "write_json",
+    "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
+    "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

@@ -18,10 +18,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from welltuned.errors import DataError, ResourceError
+from welltuned.opening import bounded, parsed, require_regular
 from welltuned.record.comparison import ComparisonRecord
 from welltuned.record.run import RunRecord
 
 Array = NDArray[Any]
+ANEW = "run the same command again to make it anew"
+GO_ON = "then the same command goes on, and finished runs are kept"
+ROOM = f"choose another --out folder, make room, or give yourself permission to write there; {GO_ON}"
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
@@ -62,12 +66,43 @@ def require_writable(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """Make sure, before long work, that the disk of a folder has so many bytes left for it.
+
+    A quota of yours may be smaller than what the disk has left; it shows when it is met.
+
+    Raises:
+        ResourceError: it has not.
+    """
+    place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise ResourceError(
+            f"the results take {needed / 1e6:,.0f} MB, and the disk has {free / 1e6:,.0f} MB left",
+            where=str(folder),
+            why="models, answers and records of the runs that are still to be done would fill it",
+            mend=f"make room or choose another --out folder; {GO_ON}",
+        )
+
+
+def require_there(folder: Path) -> None:
+    """Make sure that a folder which was made before long work is still there.
+
+    Raises:
+        ResourceError: it is gone; to make it anew could fill another disk than the one that was meant.
+    """
+    if not folder.is_dir():
+        raise ResourceError(
+            "the folder of the results is gone",
+            where=str(folder),
+            why="it was removed, or its disk was taken away, while the run went on",
+            mend=f"bring it back, or choose another --out folder; {GO_ON}",
+        )
+
+
 def _unwritable(path: Path, error: OSError) -> ResourceError:
     return ResourceError(
-        f"cannot write {path.name}",
-        where=str(path.parent),
-        why=error.strerror or str(error),
-        mend="choose another --out folder, make room, or give yourself permission to write there",
+        f"cannot write {path.name}", where=str(path.parent), why=error.strerror or str(error), mend=ROOM
     )
 
 
@@ -100,13 +135,20 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-    except (OSError, SafetensorError) as error:
+    except Exception as error:
+        if not _of_the_disk(error):
+            raise
         raise ResourceError(
             f"cannot write the folder {folder.name}",
             where=str(folder),
             why=getattr(error, "strerror", None) or str(error),
-            mend="choose another --out folder, make room, or give yourself permission to write there",
+            mend=ROOM,
         ) from error
+
+
+def _of_the_disk(error: Exception) -> bool:
+    """Whether writing failed; the tokenizers library says so by a bare exception."""
+    return isinstance(error, OSError | SafetensorError) or (type(error) is Exception and "os error" in str(error))
 
 
 def write_json(path: Path, content: BaseModel | Mapping[str, Any]) -> None:
@@ -120,16 +162,28 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
-def read_arrays(path: Path) -> dict[str, Array]:
+def read_arrays(path: Path, *needed: str) -> dict[str, Array]:
     """Read named arrays written by :func:`write_arrays`.
 
+    Args:
+        needed: names that must be among them.
+
     Raises:
-        DataError: the file is missing or damaged.
+        DataError: the file is missing or damaged, or lacks a needed array.
     """
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise DataError("cannot read the stored arrays", where=str(path), why=str(error)) from error
+        require_regular(path)
+        found = load_file(path)
+    except (OSError, SafetensorError, AttributeError) as error:  # the last for a type that numpy lacks
+        raise DataError(
+            "cannot read the stored arrays",
+            where=str(path),
+            why=str(error),
+            mend=ANEW,
+        ) from error
+    if missing := [name for name in needed if name not in found]:
+        raise DataError(f"there is no array {missing[0]!r}", where=str(path), why="it was not stored here", mend=ANEW)
+    return found
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -149,7 +203,7 @@ def read_comparison(folder: Path) -> ComparisonRecord:
 def read_record(path: Path, kind: type[_Record]) -> _Record:
     """Read one file that must hold a record of this kind; errors as in :func:`read_run`."""
     try:
-        return kind.model_validate_json(path.read_bytes())
+        return kind.model_validate_json(bounded(path))
     except OSError as error:
         raise DataError(
             f"no {path.name} to read",
@@ -162,14 +216,14 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
             f"{path.name} is damaged or from another version of Welltuned",
             where=str(path),
             why=str(error.errors(include_url=False)[0]["msg"]),
-            mend="run the same command again to make it anew",
+            mend=ANEW,
         ) from error
 
 
 def results_kind(folder: Path) -> str | None:
     """Which kind of record ``results.json`` of a folder says it is; None where there is none that can be read."""
     try:
-        found = json.loads((folder / "results.json").read_bytes())
-    except (OSError, ValueError):
+        found = parsed(folder / "results.json")
+    except (OSError, DataError):
         return None
     return str(found.get("kind", "comparison")) if isinstance(found, dict) else None

@@ -141,7 +141,9 @@ def test_a_finished_one_is_read(text: Path, tmp_path: Path) -> None:
 
 def test_another_tokenizer_in_the_same_place_is_another_run(text: Path, tmp_path: Path) -> None:
     pretrain(spec(text), tmp_path / "a", Observer(), "")
-    shutil.copytree(tmp_path / "a" / "model", tmp_path / "t", ignore=shutil.ignore_patterns("config.json"))
+    shutil.copytree(
+        tmp_path / "a" / "model", tmp_path / "t", ignore=shutil.ignore_patterns("config.json", "manifest.json")
+    )
     one = spec(text, tokenizer=str(tmp_path / "t"), steps=0)
     first = pretrain(one, tmp_path / "b", Observer(), "")
     vocabulary = AutoTokenizer.from_pretrained(tmp_path / "t").get_vocab()
