@@ -22,7 +22,7 @@ from welltuned.plan import Candidate
 from welltuned.record import Alarm, Budget, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
 from welltuned.run import MODEL, complete, finished_run, provenance
 from welltuned.search import Search, Trials, space
-from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec, TrainSpec
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec, TrainSpec, short_name
 from welltuned.workbench import Workbench
 
 
@@ -90,7 +90,8 @@ class Comparison:
     def label(self, candidate: Candidate, model: ModelSpec) -> str:
         """What a line of the table is called: the candidate, and of model and head what is not the same for all."""
         names, heads = ({getattr(one, field) for one in self.models} for field in ("name", "head"))
-        on = f" on {model.name}" if len(names) > 1 else ""
+        short = {short_name(name) for name in names}
+        on = f" on {short_name(model.name) if len(short) == len(names) else model.name}" if len(names) > 1 else ""
         return candidate.name + on + (f", {model.head} head" if len(heads) > 1 else "")
 
     def runs(self, candidate: Candidate, model: ModelSpec) -> list[RunSpec]:
