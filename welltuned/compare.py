@@ -140,7 +140,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
     pairs = [(candidate, model) for model in plan.models for candidate in plan.candidates]
     bench.require_room(_undone(plan, pairs, folder, dataset, bench), folder)
     planned = _foretold(plan, dataset, bench)
-    leaks = _said(alarms.raised(Rows(dataset)), bench)
+    leaks = bench.tell(alarms.raised(Rows(dataset)))
     beside = Baselines([baselines.majority(dataset), baselines.tfidf(dataset)], baselines.one_text_each(dataset))
     for one in beside.standing:
         bench.observer.say(f"{one.name}: {one.seconds:.1f} s")
@@ -254,12 +254,6 @@ def _foretold(plan: Comparison, dataset: Dataset, bench: Workbench) -> float | N
         "). Other values: welltuned power"
     )
     return smallest
-
-
-def _said(found: list[Alarm], bench: Workbench) -> list[Alarm]:
-    for alarm in found:
-        bench.observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
-    return found
 
 
 def _record(

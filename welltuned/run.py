@@ -28,7 +28,6 @@ from welltuned.errors import DataError, WelltunedError
 from welltuned.memory import out_of_memory_told
 from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
-from welltuned.progress import Observer
 from welltuned.record import (
     Alarm,
     Provenance,
@@ -157,7 +156,7 @@ class _Subject:
         """Train; returns dev's logits [N, C] and labels [N], and the record so far."""
         spec, bench, compute, splits = self.spec, self.bench, self.compute, self.rows()
         bench.require_fit(spec, splits["train"], len(self.dataset.labels), compute)
-        read = _read(splits, self.dataset.labels, bench.observer)
+        read = bench.tell(_read(splits, self.dataset.labels))
         encoder = self.encoder
         trained, total = _count(encoder, self.method.ledger(encoder.shape))
         learned = {name: splits[name] for name in ("train", "dev")}
@@ -251,16 +250,13 @@ def assembled(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: i
     return prepare(encoder, compute)
 
 
-def _read(splits: Splits, names: tuple[str, ...], observer: Observer) -> list[Alarm]:
-    """Alarms about what the model gets to read, said before anything is trained."""
+def _read(splits: Splits, names: tuple[str, ...]) -> list[Alarm]:
+    """Alarms about what the model gets to read."""
     readings = [
         Reading(name, splits[name].known_labels, splits[name].cut, names, splits[name].max_length)
         for name in ("train", "dev")
     ]
-    found = [alarm for reading in readings for alarm in alarms.raised(reading)]
-    for alarm in found:
-        observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
-    return found
+    return [alarm for reading in readings for alarm in alarms.raised(reading)]
 
 
 def _removed(

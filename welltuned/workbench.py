@@ -17,7 +17,7 @@ from welltuned.engine import Compute
 from welltuned.memory import available, bytes_stored, longest_batch, measure_step, require_fit, resident
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
-from welltuned.record import Memory, require_room
+from welltuned.record import Alarm, Memory, require_room
 from welltuned.spec import DataSpec, ModelSpec, RunSpec
 
 Splits = dict[str, TokenizedSplit]
@@ -45,12 +45,21 @@ class Workbench:
 
     observer: Observer = field(default_factory=Observer)
     memory_limit: int | None = None
+    _told: set[str] = field(default_factory=set)
     _room: dict[str, int] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _models: dict[str, Pretrained] = field(default_factory=dict)
     _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
     _features: dict[tuple[object, ...], Encoded] = field(default_factory=dict)
     _memory: dict[tuple[object, ...], Memory] = field(default_factory=dict)
+
+    def tell(self, alarms: list[Alarm]) -> list[Alarm]:
+        """Say alarms aloud, each once however many runs raise it."""
+        for alarm in alarms:
+            if alarm.what not in self._told:
+                self._told.add(alarm.what)
+                self.observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
+        return alarms
 
     def dataset(self, spec: DataSpec) -> Dataset:
         """The data, read on first use; its notes are said aloud then."""

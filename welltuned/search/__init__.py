@@ -61,7 +61,7 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
     if finished is not None:
         bench.observer.say("this search is finished; its results are read, nothing is trained again")
         return finished
-    leaks = alarms.raised(Rows(dataset))
+    leaks = bench.tell(alarms.raised(Rows(dataset)))
     bench.observer.say(f"searching {', '.join(f'{name}: {told(part)}' for name, part in plan.space.items())}")
     trials = Trials(plan, folder / "trials", bench)
     trials.work(proposed)
