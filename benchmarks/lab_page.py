@@ -1,8 +1,8 @@
 """Runs every command and python block of docs/lab.md, and writes what they print, and their figures, into the page.
 
-    python benchmarks/lab_page.py
+    python benchmarks/lab_page.py [WORD]
 
-Finished runs below runs/lab are read, so that a second call is quick.
+With a WORD only commands that hold it. Finished runs below runs/lab are read, so that a second call is quick.
 """
 
 from __future__ import annotations
@@ -49,12 +49,15 @@ def _keep_figure(folder: Path) -> None:
             return
 
 
-def main() -> None:
+def main(only: str = "") -> None:
     """Fill the page in, block by block; it is written after each, so that what is done is kept."""
     namespace: dict[str, Any] = {}
     page, at = PAGE.read_text(encoding="utf-8"), 0
     while (block := BLOCK.search(page, at)) is not None:
         code = block["code"]
+        if block["kind"] == "sh" and only not in code:
+            at = block.end()
+            continue
         if block["kind"] == "sh":
             print(f"== {code.strip()}", file=sys.stderr, flush=True)
             output = printed(code)
@@ -70,4 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:2])
