@@ -83,7 +83,10 @@ def _train(values: Mapping[str, Any]) -> TrainSpec:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{first['input']!r} is no {field}", where=f"--{field}", why=first["msg"]) from error
+        raise UsageError(
+            f"{first['input']!r} is no {field}", where=f"--{field}", why=first["msg"],
+            mend="welltuned train --help says what it takes",
+        ) from error  # fmt: skip
 
 
 def candidates(expressions: str, options: Mapping[str, Any]) -> list[Candidate]:

@@ -49,7 +49,9 @@ def _range(text: str, values: str) -> Range:
     except ValueError:
         low = high = math.nan
     if not low < high < math.inf:
-        raise UsageError(f"{text!r} is no range", where="--range", mend="write --range lr=1e-5..1e-3")
+        raise UsageError(
+            f"{text!r} is no range", where="--range", mend="write two numbers, the lower first: --range lr=1e-5..1e-3"
+        )
     whole = not any(sign in values.replace("..", "") for sign in ".e")
     return Range(low, high, log=low > 0 and high / low >= LOG_FROM, whole=whole)
 
