@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[offline,dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[offline,serve,app,export,explain,dev]'
 	@touch $@
 
 demo: $(READY)
