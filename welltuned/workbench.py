@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from welltuned.engine import Compute
 from welltuned.memory import available, bytes_stored, longest_batch, measure_step, require_fit, resident
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
-from welltuned.record import Alarm, Memory, require_room
+from welltuned.record import Alarm, Memory, alone, require_room
 from welltuned.spec import DataSpec, ModelSpec, RunSpec
 
 Splits = dict[str, TokenizedSplit]
@@ -41,10 +41,12 @@ class Workbench:
     Attributes:
         observer: told of the work.
         memory_limit: bytes that the process may take in all; None for what the machine has left.
+        wait: where another command works in the folder of results, wait for it instead of refusing.
     """
 
     observer: Observer = field(default_factory=Observer)
     memory_limit: int | None = None
+    wait: bool = False
     _told: set[str] = field(default_factory=set)
     _room: dict[str, int] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
@@ -60,6 +62,10 @@ class Workbench:
                 self._told.add(alarm.what)
                 self.observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
         return alarms
+
+    def alone(self, folder: Path) -> AbstractContextManager[None]:
+        """Keep other commands out of a folder of results; errors as in :func:`welltuned.record.alone`."""
+        return alone(folder, self.wait, self.observer.say)
 
     def dataset(self, spec: DataSpec) -> Dataset:
         """The data, read on first use; its notes are said aloud then."""

@@ -36,6 +36,7 @@ from welltuned.record.files import (
     write_bytes,
     write_json,
 )
+from welltuned.record.locks import alone
 from welltuned.record.machine import installed_versions, processor_name
 from welltuned.record.memory import CapacityPart, CapacityRecord, CapacityRow, MemoryRecord, MemoryRow, TrialRow
 from welltuned.record.run import (
@@ -56,8 +57,8 @@ from welltuned.record.search import SearchRecord, SearchTrial
 __all__ = [
     "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
     "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
-    "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
-    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
+    "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect", "TableRow",
+    "TrainingRecord", "TrialRow", "Truncation", "alone", "installed_versions", "processor_name", "read_arrays",
     "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
     "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

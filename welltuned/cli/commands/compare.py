@@ -33,6 +33,7 @@ def command(
     memory_limit: options.MemoryLimit = None,
     margin: options.Margin = 1.0,
     out: options.Out = None,
+    wait: options.Wait = False,
     json: options.Json = False,
 ) -> None:
     """Compare methods on one problem: a table, plots, and an answer that can be defended.
@@ -60,7 +61,9 @@ def command(
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
-        record = compare(comparison, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
+        record = compare(
+            comparison, folder, Workbench(observer, requests.size(memory_limit), wait), requests.command_line()
+        )
         observer.say("drawing the report")
         report = render(folder)
         for name in (name for row in record.table for name in row.runs):

@@ -29,6 +29,7 @@ def command(
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates of each trial, such as 0,1,2.")] = "0",
     memory_limit: options.MemoryLimit = None,
     out: options.Out = None,
+    wait: options.Wait = False,
     json: options.Json = False,
 ) -> None:
     """Choose hyperparameters on dev, then score the chosen ones on test, once.
@@ -56,7 +57,7 @@ def command(
     )
     folder = requests.folder(out, "search", data, plan.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, requests.size(memory_limit))
+        bench = Workbench(observer, requests.size(memory_limit), wait)
         record = search(plan, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, "", *told(record), f"report: {page}")

@@ -22,6 +22,7 @@ def command(
     overfit: Annotated[int | None, typer.Option(help="Train and evaluate on the same so many rows.", min=2)] = None,
     memory_limit: options.MemoryLimit = None,
     out: options.Out = None,
+    wait: options.Wait = False,
     json: options.Json = False,
 ) -> None:
     """Train one method on one problem, or overfit a few rows to see that training works at all."""
@@ -36,6 +37,6 @@ def command(
     spec = candidate.run(groups.data_spec(data, columns, samples), encoder.spec(model), seed, compute.spec())
     folder = requests.folder(out, "train", data, spec.id)
     with console.ConsoleObserver() as observer:
-        record = train(spec, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
+        record = train(spec, folder, Workbench(observer, requests.size(memory_limit), wait), requests.command_line())
         page = render(folder)
     console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")
