@@ -12,6 +12,7 @@ Files of a run folder::
     model/                    the trained model
 """
 
+from welltuned.record.answers import read_answers
 from welltuned.record.comparison import (
     BestAfter,
     Budget,
@@ -22,7 +23,9 @@ from welltuned.record.comparison import (
     TableRow,
 )
 from welltuned.record.files import (
+    ANEW,
     ROOM,
+    consistent,
     read_arrays,
     read_comparison,
     read_record,
@@ -55,10 +58,11 @@ from welltuned.record.schema import SCHEMA, Schema
 from welltuned.record.search import SearchRecord, SearchTrial
 
 __all__ = [
-    "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
+    "ANEW", "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
     "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
     "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect", "TableRow",
-    "TrainingRecord", "TrialRow", "Truncation", "alone", "installed_versions", "processor_name", "read_arrays",
-    "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
-    "whole_folder", "write_arrays", "write_bytes", "write_json",
+    "TrainingRecord", "TrialRow", "Truncation", "alone", "consistent",
+    "installed_versions", "processor_name", "read_answers",
+    "read_arrays", "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable",
+    "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip
