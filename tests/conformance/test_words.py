@@ -25,12 +25,14 @@ from welltuned.spec import DataSpec, ModelSpec
 SOME = pytest.mark.parametrize("examples", [100, pytest.param(4000, marks=pytest.mark.slow)])
 VALUES = st.sampled_from(
     [
-        "", "1", "0", "-1", "1e-4", "nan", "inf", "-inf", "1e999", "9" * 30, "9" * 5000, "true", "None", "linear", "a,b",
-        "1..2", "-inf..5", "1e-5..1e-3", "..", "1..", "1..2..3", "0..0", "1...5", "-9..-1", "1e308..2e308", "٣", "½",
+        "", "1", "0", "-1", "1e-4", "nan", "inf", "-inf", "1e999", "9" * 30, "9" * 5000, "true", "None", "linear",
+        "a,b", "1..2", "-inf..5", "1e-5..1e-3", "..", "1..", "1..2..3", "0..0", "1...5", "-9..-1", "1e308..2e308", "٣", "½",
         "1_0", "0x10", "\0", "\ud800", "[" * 3000, '{"a":1}', "4GiB", "1e400GB", "query", "0,1;1,0", "0,1;1", " 1 ",
     ]
 )  # fmt: skip
-FIELDS = st.sampled_from(["lr", "epochs", "rank", "length", "seed", "overfit", "layers", "heads", "", " ", "=", "schedule"])
+FIELDS = st.sampled_from(
+    ["lr", "epochs", "rank", "length", "seed", "overfit", "layers", "heads", "", " ", "=", "schedule"]
+)
 WORDS = st.one_of(st.text(max_size=30), VALUES)
 
 
@@ -38,8 +40,8 @@ WORDS = st.one_of(st.text(max_size=30), VALUES)
 def expressions(draw: Any, names: list[str]) -> str:
     """NAME:FIELD=VALUE..., nearly right."""
     parts = [draw(st.one_of(st.sampled_from([*names, ""]), st.text(max_size=6)))]
-    for _ in range(draw(st.integers(0, 3))):
-        parts.append(draw(FIELDS) + draw(st.sampled_from(["=", "=", "==", ""])) + draw(WORDS))
+    sign = st.sampled_from(["=", "=", "==", ""])
+    parts += [draw(FIELDS) + draw(sign) + draw(WORDS) for _ in range(draw(st.integers(0, 3)))]
     return draw(st.sampled_from([":", ":", "::", ","])).join(parts)
 
 
@@ -56,27 +58,22 @@ def _compute() -> Any:
 
 
 def _search(grids: list[str], ranges: list[str]) -> None:
-    plan_ = Search(
-        DataSpec(source="x"), ModelSpec(name="x"), plan.candidate("lora", {}), space("lora", grids, ranges), trials=3,
-        compute=_compute(),
-    )  # fmt: skip
-    asked = plan_.proposals()[1]
+    base, varied = plan.candidate("lora", {}), space("lora", grids, ranges)
+    searched = Search(DataSpec(source="x"), ModelSpec(name="x"), base, varied, trials=3, compute=_compute())
+    asked = searched.proposals()[1]
     for _ in range(3):
         values = asked.ask()
         if values is None:
             break
-        plan_.candidate(values)
+        searched.candidate(values)
         asked.tell(0.5)
 
 
 def _experiment(text: str) -> None:
-    for name in ("averaging", "copying", "lookup", *experiments.names()):
-        if name in experiments.names():
-            kind = experiments.find(name)
-            fields = list(numbers.entries(kind))
-            for field in fields[:3]:
-                given_ = numbers.from_flags(kind, [f"--{field.replace('_', '-')}={text}"])
-                numbers.checked(kind, given_)
+    for name in experiments.names():
+        kind = experiments.find(name)
+        for field in [*numbers.entries(kind)][:3]:
+            numbers.checked(kind, numbers.from_flags(kind, [f"--{field.replace('_', '-')}={text}"]))
 
 
 PARSERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
@@ -109,7 +106,7 @@ def told(work: Callable[[], Any]) -> None:
         return
     assert refused.exit_code in (2, 3)
     assert refused.where or refused.mend, refused.message
-    assert len(refused.message) < 2000, refused.message[:300]
+    assert len(refused.message) < 5000, refused.message[:300]
 
 
 @SOME
@@ -129,9 +126,13 @@ JSON = st.one_of(
     st.binary(max_size=40),
     st.dictionaries(
         st.sampled_from(["query", "keys", "values", "temperature", "x"]),
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.lists(st.integers() | st.lists(st.floats())), WORDS),
+        st.one_of(
+            st.none(), st.booleans(), st.integers(), st.floats(), st.lists(st.integers() | st.lists(st.floats())), WORDS
+        ),
     ).map(lambda value: json.dumps(value).encode()),
-    st.sampled_from([b'{"query": ' + b"9" * 5000 + b"}", b"[" * 100_000, b'{"query":' * 100_000, b"\xff\xfe", b"", b"null"]),
+    st.sampled_from(
+        [b'{"query": ' + b"9" * 5000 + b"}", b"[" * 100_000, b'{"query":' * 100_000, b"\xff\xfe", b"", b"null"]
+    ),
 )  # fmt: skip
 
 
@@ -152,12 +153,10 @@ def test_numbers_from_a_file(examples: int, tmp_path: Path) -> None:
 @SOME
 def test_rows_on_stdin(examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
     record: Any = SimpleNamespace(takes_pairs=True, columns={"text": "question", "text_pair": "passage"})
-    lines = st.lists(
-        st.sampled_from(
-            [b"a\tb\n", b"a\n", b"\n", b'{"question": "a", "passage": "b"}\n', b'{"question": "\\ud800", "passage": "b"}\n',
-             b'{"question": 1}\n', b'{"a":' * 50_000, b"{" + b"9" * 5000, b"\xff\t\xfe\n", b"\0\t\0\n", b"a\tb\r\n", b"{}\n"]
-        ) | st.binary(max_size=20), max_size=5,
-    ).map(b"".join)  # fmt: skip
+    good, half = b'{"question": "a", "passage": "b"}\n', b'{"question": "\\ud800", "passage": "b"}\n'
+    bad = [b'{"question": 1}\n', b'{"a":' * 50_000, b"{" + b"9" * 5000, b"{}\n", b"\xff\t\xfe\n", b"\0\t\0\n"]
+    some = st.sampled_from([b"a\tb\n", b"a\n", b"\n", b"a\tb\r\n", good, half, *bad])
+    lines = st.lists(some | st.binary(max_size=20), max_size=5).map(b"".join)
 
     @tried(examples)
     @given(lines)
