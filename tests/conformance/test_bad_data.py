@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from welltuned.data import load_dataset
+from welltuned.data.corpus import read_corpus
 from welltuned.data.readers import READERS, read_table
 from welltuned.errors import WelltunedError
 from welltuned.spec import DataSpec
 
 SOME = pytest.mark.parametrize("examples", [60, pytest.param(3000, marks=pytest.mark.slow)])
-FEW = pytest.mark.parametrize("examples", [15, pytest.param(600, marks=pytest.mark.slow)])
+CORPUS = Path(__file__).parent.parent / "corpus"
 Columns = dict[str, list[Any]]
 
 NASTY = [
@@ -230,5 +232,70 @@ def test_values_of_any_kind(suffix: str, examples: int, tmp_path: Path) -> None:
         def holds(columns: Columns) -> None:
             path.write_bytes(WRITERS[suffix](columns))
             loads(path, counts)
+
+        holds()
+
+
+EXPECTED: dict[str, int | str] = json.loads((CORPUS / "expected.json").read_text(encoding="utf-8"))
+"""By file: how many rows are read, or a part of the message."""
+
+
+def test_every_file_of_the_corpus_is_expected() -> None:
+    assert {path.name for path in CORPUS.iterdir()} == {*EXPECTED, "expected.json"}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_file_of_the_corpus(name: str) -> None:
+    expected = EXPECTED[name]
+    if isinstance(expected, int):
+        assert len(read_table(CORPUS / name)) == expected
+        assert load_dataset(DataSpec(source=str(CORPUS / name))).labels
+        return
+    with pytest.raises(WelltunedError) as refused:
+        load_dataset(DataSpec(source=str(CORPUS / name)))
+    assert expected in refused.value.message
+    assert refused.value.where
+    assert refused.value.exit_code in (3, 4)
+
+
+@pytest.mark.parametrize("suffix", [*READERS, ".txt"])
+def test_what_is_no_regular_file_is_not_waited_for(suffix: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"train{suffix}")
+    for source in (tmp_path, tmp_path / f"train{suffix}"):
+        with pytest.raises(WelltunedError, match="not a regular file"):
+            read_corpus(DataSpec(source=str(source)))
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    with pytest.raises(WelltunedError, match=r"regular file|link"):
+        read_corpus(DataSpec(source=str(tmp_path / "endless")))
+
+
+@pytest.mark.parametrize(
+    "source", ["~nobody-of-this-name/x.csv", "a" * 5000, "./" + "a" * 300, "a\0b.csv", "\udcff.csv"]
+)
+def test_names_that_no_file_can_have(source: str) -> None:
+    for read in (load_dataset, read_corpus):
+        with pytest.raises(WelltunedError):
+            read(DataSpec(source=source))
+
+
+@SOME
+def test_running_text(examples: int, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    with counted("running text") as counts:
+
+        @tried(examples)
+        @given(
+            st.lists(st.one_of(st.sampled_from(NASTY), st.binary(max_size=20), st.just(b"word " * 15_000))).map(
+                b"".join
+            )
+        )
+        def holds(content: bytes) -> None:
+            path.write_bytes(content)
+            found = outcome(counts, lambda: read_corpus(DataSpec(source=str(path))))
+            lines = outcome(counts, lambda: list(found.lines())) if found is not None else None
+            if lines is not None:
+                written = content.removeprefix(b"\xef\xbb\xbf").decode()
+                assert "".join("".join(lines).split()) == "".join(written.split())
+                assert all(lines)
 
         holds()

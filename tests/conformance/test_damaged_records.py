@@ -28,7 +28,7 @@ ASKED = {
     "compare": ("--methods", "head,prefix:length=4"),
     "search": ("--method", "head", "--grid", "lr=1e-3,1e-2"),
 }
-SOME = pytest.mark.parametrize("examples", [40, pytest.param(1500, marks=pytest.mark.slow)])
+SOME = pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.slow)])
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_changed_records(command: str, examples: int, finished: dict[str, Path],
         path = data.draw(st.sampled_from(records))
         path.write_text(json.dumps(data.draw(changes(json.loads(whole[path])))))
         try:
-            read_all(folder, draw=examples > 60)
+            read_all(folder, draw=False)
         finally:
             path.write_text(whole[path])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from welltuned.progress import Observer
 from welltuned.record import EpochRow
 from welltuned.report import format
 
+PLAIN = bool(os.environ.get("ACCESSIBLE")) or os.environ.get("TERM") == "dumb"
+"""Neither lines are drawn nor is anything moved: for screen readers, and for terminals that can do neither."""
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
 
@@ -54,7 +57,7 @@ class ConsoleObserver(Observer):
             TimeRemainingColumn(compact=True),
             console=stderr,
             transient=True,
-            disable=not stderr.is_terminal,
+            disable=PLAIN or not stderr.is_terminal,
         )
         self._task: TaskID | None = None
         self._started = time.perf_counter()
@@ -102,6 +105,8 @@ def show_all(results: Sequence[BaseModel], as_json: bool, *tables: Table | str) 
         print(json.dumps([one.model_dump(mode="json") for one in results], indent=2, ensure_ascii=False))
         return
     for table in tables:
+        if isinstance(table, Table) and PLAIN:
+            table.box = None
         stdout.print(table, soft_wrap=isinstance(table, str), markup=False)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from welltuned.cli import options
+from welltuned.cli.completion import with_completion
 
 if TYPE_CHECKING:
     from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
@@ -125,6 +126,7 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
         for name, one in signature.parameters.items()
         for single in (_singles(groups[name]) if name in groups else [one.replace(kind=inspect.Parameter.KEYWORD_ONLY)])
     ]
+    parameters = [with_completion(single) for single in parameters]
     flat.__doc__ = command.__doc__
     flat.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     flat.__annotations__ = {single.name: single.annotation for single in parameters}

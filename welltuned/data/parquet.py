@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from welltuned.data.table import Table, refuse_duplicates, require_memory
@@ -37,6 +38,7 @@ def read_parquet(path: Path, data: bytes) -> Table:
         _require_memory(path, file.metadata, len(read))
         table = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts).read(columns=read)
         table.validate(full=True)
+        require_memory(str(path), sum(_characters(table.column(name)) for name in read))
         columns = {name: _values(table.column(name)) for name in read}
     except (pa.ArrowException, OSError, ValueError, IndexError) as error:
         raise DataError(
@@ -67,6 +69,14 @@ def _require_memory(path: Path, told: Any, columns: int) -> None:
     groups = [told.row_group(at) for at in range(told.num_row_groups)]
     unpacked = sum(max(0, group.total_byte_size) for group in groups)
     require_memory(str(path), unpacked + told.num_rows * (columns * CELL + ROW))
+
+
+def _characters(column: Any) -> int:
+    """Bytes of all texts of a column, equal ones counted each time: what all later work goes through."""
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return 0
+    lengths = (pc.binary_length(chunk.dictionary).take(chunk.indices) for chunk in column.chunks)
+    return sum(pc.sum(one).as_py() or 0 for one in lengths)
 
 
 def _values(column: Any) -> list[Any]:
