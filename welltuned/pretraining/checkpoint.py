@@ -53,11 +53,13 @@ def save(
         for moment in MOMENTS:
             if moment in optimizer.state.get(parameter, {}):
                 tensors[f"optimizer.{moment}.{name}"] = optimizer.state[parameter][moment].contiguous()
+    streams, numbers = random_state(compute)
+    tensors |= {f"random.{name}": value for name, value in streams.items()}
     state = {
         "run": identity,
         "step": position.step,
         "curve": [row.model_dump(mode="json") for row in position.curve],
-        "random": random_state(compute),
+        "random": numbers,
     }
     with whole_folder(folder / str(position.step)) as draft:
         save_file(tensors, draft / "state.safetensors")
@@ -92,7 +94,8 @@ def restore(
             why=str(error),
             mend="remove this folder to begin anew",
         ) from error
-    restore_random(state["random"], compute)
+    streams = {name: tensors[f"random.{name}"] for name in ("torch", "cuda") if f"random.{name}" in tensors}
+    restore_random(streams, state["random"], compute)
     return Position(int(state["step"]), [StepRow(**row) for row in state["curve"]])
 
 
