@@ -58,8 +58,11 @@ def put_trained_back(tensors: Mapping[str, Tensor], model: nn.Module, optimizer:
     """Copy back what :func:`trained_tensors` found, into the same memory layout.
 
     Raises:
-        KeyError: a tensor is missing.
+        KeyError: a tensor is missing or of another shape; nothing is changed.
     """
+    for name, parameter in _optimised(model, optimizer):
+        if tensors[f"{WEIGHTS}.{name}"].shape != parameter.shape:
+            raise KeyError(name)
     for name, parameter in _optimised(model, optimizer):
         parameter.copy_(tensors[f"{WEIGHTS}.{name}"])
         optimizer.state.pop(parameter, None)
@@ -106,10 +109,15 @@ def gradient(loss: Tensor, trained: Sequence[nn.Parameter], max_norm: float, ste
         DivergedError: the loss or the norm is not finite; the weights are those before the step.
     """
     loss.backward()
+    return clipped(loss.item(), trained, max_norm, step)
+
+
+def clipped(loss: float, trained: Sequence[nn.Parameter], max_norm: float, step: str) -> float:
+    """The same where backward has been called; ``loss`` is what it was called from."""
     norm = float(nn.utils.clip_grad_norm_(trained, max_norm or math.inf))
-    if not math.isfinite(loss.item()) or not math.isfinite(norm):
+    if not math.isfinite(loss) or not math.isfinite(norm):
         raise DivergedError(
-            f"not finite at {step}: loss {loss.item()}, gradient norm {norm}",
+            f"not finite at {step}: loss {loss}, gradient norm {norm}",
             why="the learning rate is too high for this method, or the weights were damaged before",
             mend="try a learning rate of a third, or more warmup",
         )

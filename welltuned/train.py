@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from welltuned.batches import Batch, Ints, TokenizedSplit, epoch_batches, sorted_batches
+from welltuned.answering import Logits, cross_entropy, first_line, predict, too_much
+from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
-from welltuned.errors import DivergedError
+from welltuned.memory import is_out_of_memory, release
 from welltuned.methods._base import Method
-from welltuned.optimizer import adamw, gradient, put_trained_back, rate, rate_of, set_rate, trained_tensors
+from welltuned.optimizer import adamw, clipped, put_trained_back, rate, rate_of, set_rate, trained_tensors
 from welltuned.progress import Observer
-from welltuned.record import Alarm, EpochRow
+from welltuned.record import Alarm, EpochRow, Incident
 from welltuned.spec import TrainSpec
 from welltuned.watch import Watch
-
-Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class Fit:
         dev_logits: [N, C] of that epoch.
         seconds: training alone, and evaluation on dev.
         alarms: what was found wrong with the training.
+        incidents: what it met and got over.
     """
 
     curve: list[EpochRow]
@@ -51,6 +49,7 @@ class Fit:
     dev_logits: Logits
     seconds: dict[str, float]
     alarms: list[Alarm]
+    incidents: list[Incident]
 
 
 def fit(
@@ -110,6 +109,7 @@ class Training:
         steps: of all epochs.
         curve: one row an epoch.
         seconds: training alone ("train") and evaluation on dev ("dev"), of all processes that went on from each other.
+        incidents: what it met and got over.
     """
 
     def __init__(
@@ -130,6 +130,9 @@ class Training:
         self.step = 0
         self.curve: list[EpochRow] = []
         self.seconds = {"train": 0.0, "dev": 0.0}
+        self.incidents: list[Incident] = []
+        self._at_once = {"training": spec.batch_size, "evaluation": spec.eval_batch_size}
+        self._scale = 1.0
         seed_everything(spec.seed)
         self._streams = random_state(compute)
         self._optimizer = adamw(encoder, spec, compute)
@@ -149,6 +152,11 @@ class Training:
         return self.step >= self.steps or self._is_out_of_patience
 
     @property
+    def is_at_rest(self) -> bool:
+        """Whether the step before has ended an epoch, and dev is answered."""
+        return self.step == self.per_epoch * len(self.curve)
+
+    @property
     def _is_unanswered(self) -> bool:
         """Whether an epoch is trained and dev not yet answered after it."""
         return self.step == self.per_epoch * (len(self.curve) + 1)
@@ -164,6 +172,8 @@ class Training:
 
         Raises:
             DivergedError: a loss or gradient is not finite; weights and state are those before that step.
+            ResourceError: not even one row at a time fits the memory; weights and state as there.
+            StoppedError: in an evaluation, where a stop is wished for; it will be done anew.
         """
         goal = self.steps if until is None else min(until, self.steps)
         restore_random(*self._streams, self.compute)
@@ -178,29 +188,78 @@ class Training:
             self._take_step()
 
     def _take_step(self) -> None:
-        started = time.perf_counter()
-        batch = self.train.batch(self._rows()).to(self.compute.device)
-        set_rate(self._optimizer, self.spec.lr * self._factor(self.step))
-        with self.compute.arithmetic():
-            logits = self.encoder(batch)  # [B, C]
-        loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
-        norm = gradient(loss, self._trained, self.spec.max_grad_norm, f"step {self._totals.steps + 1} of the epoch")
+        started, rows = time.perf_counter(), self._rows()
+        set_rate(self._optimizer, self._rate(self.step))
+        loss, right = self._gradients(rows)
+        name = f"step {self._totals.steps + 1} of the epoch"
+        norm = clipped(loss, self._trained, self.spec.max_grad_norm, name)
         self._watch.gradients()
         totals, lr = self._totals, rate_of(self._optimizer)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        totals.loss += loss.item() * len(batch)
-        totals.right += int((logits.argmax(dim=1) == batch.labels).sum())
-        totals.rows += len(batch)
+        totals.loss += loss * len(rows)
+        totals.right += right
+        totals.rows += len(rows)
         totals.norm += norm
         totals.steps += 1
         totals.lr = lr
         self.step += 1
         self._streams = random_state(self.compute)
-        self.observer.advance(len(batch))
+        self.observer.advance(len(rows))
         seconds = time.perf_counter() - started
         totals.seconds += seconds
         self.seconds["train"] += seconds
+
+    def _rate(self, step: int) -> float:
+        return self.spec.lr * self._factor(step) * self._scale
+
+    def slow_down(self, factor: float, why: str) -> None:
+        """Go on with so much of the learning rate, and keep why in ``incidents``."""
+        self._scale *= factor
+        self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self._scale))
+
+    def _gradients(self, rows: Ints) -> tuple[float, int]:
+        """The gradient of the mean loss over these rows, in pieces that fit the memory; returns loss and right answers.
+
+        Each piece's mean counts by its share of the rows, so that their sum is the mean over all; where the memory does
+        not suffice, the step begins anew in pieces of half as many rows.
+        """
+        while True:
+            size = self._at_once["training"]
+            try:
+                found = [self._piece(rows[at : at + size], len(rows)) for at in range(0, len(rows), size)]
+                return sum(loss for loss, _ in found), sum(right for _, right in found)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                told = first_line(error)
+            self._optimizer.zero_grad(set_to_none=True)
+            self._shrink("training", min(size, len(rows)), told)
+            restore_random(*self._streams, self.compute)
+
+    def _piece(self, rows: Ints, of: int) -> tuple[float, int]:
+        batch = self.train.batch(rows).to(self.compute.device)
+        with self.compute.arithmetic():
+            logits = self.encoder(batch)  # [B, C]
+        loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
+        if len(rows) < of:
+            loss = loss * (len(rows) / of)
+        loss.backward()
+        return loss.item(), int((logits.argmax(dim=1) == batch.labels).sum())
+
+    def _shrink(self, during: str, rows: int, told: str) -> None:
+        """Do with half the rows at once from here on.
+
+        Raises:
+            ResourceError: one row was too much.
+        """
+        if rows <= 1:
+            raise too_much(during, told)
+        half = self._at_once[during] = rows // 2
+        what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {half} at once"
+        self.incidents.append(Incident(kind="memory", step=self.step, what=what, rows=half))
+        self.observer.say(f"after step {self.step:,}: {what}; the batch of a step stays as it is, its dropout does not")
+        release()
 
     def _rows(self) -> Ints:
         """The rows of the next step; the observer is told where an epoch begins or is gone on with."""
@@ -215,9 +274,15 @@ class Training:
     def _answer(self) -> None:
         """Answer the dev rows after an epoch."""
         epoch, started, labels = len(self.curve) + 1, time.perf_counter(), self.dev.known_labels
-        logits = predict(self.encoder, self.dev, self.spec.eval_batch_size, self.compute)
+        logits = predict(
+            self.encoder,
+            self.dev,
+            self._at_once["evaluation"],
+            self.compute,
+            smaller=lambda rows, told: self._shrink("evaluation", rows, told),
+        )
         seconds = time.perf_counter() - started
-        planned = self.spec.lr * self._factor(self.step - 1)
+        planned = self._rate(self.step - 1)
         row = _row(epoch, self._totals, logits, labels, planned, self._totals.seconds + seconds)
         if self._best is None or _score(row) > _score(self.curve[self._best.epoch - 1]):
             self._best = _Best(epoch, self.method.state(self.encoder), logits)
@@ -254,6 +319,9 @@ class Training:
                 "random": numbers,
                 "watch": watched,
                 "seconds": dict(self.seconds),
+                "incidents": [one.model_dump(mode="json") for one in self.incidents],
+                "at_once": dict(self._at_once),
+                "scale": self._scale,
             },
         )
 
@@ -271,6 +339,8 @@ class Training:
         self.step, self.seconds = numbers["step"], dict(numbers["seconds"])
         self.curve = [EpochRow(**row) for row in numbers["curve"]]
         self._totals = _Totals(**numbers["totals"])
+        self.incidents = [Incident(**one) for one in numbers["incidents"]]
+        self._at_once, self._scale = dict(numbers["at_once"]), numbers["scale"]
         self._best = None
         if numbers["best_epoch"] is not None:
             self._best = _Best(numbers["best_epoch"], _under("best.", tensors), tensors["dev.logits"].cpu().numpy())
@@ -284,7 +354,7 @@ class Training:
         assert best is not None
         self.method.load_state(self.encoder, best.state)
         alarms = self._watch.ended(self.curve, best.logits)
-        return Fit(self.curve, best.epoch, best.state, best.logits, self.seconds, alarms)
+        return Fit(self.curve, best.epoch, best.state, best.logits, self.seconds, alarms, self.incidents)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -314,41 +384,3 @@ def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, planned: flo
         grad_norm=totals.norm / totals.steps,
         planned_lr=planned,
     )
-
-
-def cross_entropy(logits: Logits, labels: Ints) -> float:
-    """Mean negative log-likelihood in nats of labels [N] under logits [N, C]."""
-    return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
-
-
-@torch.no_grad()
-def predict(
-    encoder: Encoder,
-    split: TokenizedSplit,
-    batch_size: int,
-    compute: Compute,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Logits:
-    """Logits [N, C] of every row of a split, in the split's own order.
-
-    Raises:
-        DivergedError: a logit is not finite.
-    """
-    encoder.eval()
-    logits = np.empty((len(split), encoder.shape.classes), np.float32)
-    for batch in sorted_batches(split, batch_size):
-        logits[batch.rows.numpy()] = _forward(encoder, batch, compute)
-        advance(len(batch))
-    if not np.isfinite(logits).all():
-        raise DivergedError(
-            "the model's answers are not finite numbers",
-            why="the last steps of training left the finite numbers",
-            mend="try a learning rate of a third, or more warmup",
-        )
-    return logits
-
-
-def _forward(encoder: Encoder, batch: Batch, compute: Compute) -> Logits:
-    with compute.arithmetic():
-        result: Logits = encoder(batch.to(compute.device)).float().cpu().numpy()
-    return result

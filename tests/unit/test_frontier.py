@@ -8,11 +8,12 @@ from conformance.contract import PLAIN, subject, tiny_spec
 from families import tokenized, whole
 
 from welltuned import methods
+from welltuned.answering import predict
 from welltuned.frontier import is_constant_below_head, with_features
 from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
 from welltuned.spec import TrainSpec
-from welltuned.train import fit, predict
+from welltuned.train import fit
 
 Find = Callable[[str], Pretrained]
 

@@ -117,15 +117,15 @@ def scheduler_on_the_wrong_optimizer(folder: Path, patch: Patch) -> Path:
 
 def not_a_number(folder: Path, patch: Patch) -> Path:
     """A weight is damaged in the run of the adapter, which is then broken off; the head's run is not."""
-    real = train.fit
+    real = run.carry_through
 
-    def damaged(encoder: Any, method: Any, *rest: Any) -> Any:
-        if len(method.ledger(encoder.shape)) > 1:
+    def damaged(training: Any, *rest: Any) -> None:
+        if len(training.method.ledger(training.encoder.shape)) > 1:
             with torch.no_grad():
-                next(iter(encoder.head.parameters())).view(-1)[0] = float("nan")
-        return real(encoder, method, *rest)
+                next(iter(training.encoder.head.parameters())).view(-1)[0] = float("nan")
+        real(training, *rest)
 
-    patch.setattr(run, "fit", damaged)
+    patch.setattr(run, "carry_through", damaged)
     return problem.healthy(folder)
 
 

@@ -16,6 +16,7 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     methods: Annotated[
         str, typer.Option(help="Comma-separated NAME[:FIELD=VALUE]..., such as full,prefix:length=32,lora:rank=4.")
     ] = "full,head,prefix,lora",
@@ -60,7 +61,12 @@ def command(
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
-        record = compare(comparison, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
+        record = compare(
+            comparison,
+            folder,
+            Workbench(observer, requests.size(memory_limit), keeping.saving()),
+            requests.command_line(),
+        )
         observer.say("drawing the report")
         report = render(folder)
         for name in (name for row in record.table for name in row.runs):

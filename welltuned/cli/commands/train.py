@@ -16,6 +16,7 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., such as lora:rank=16.")] = "full",
     model: options.Model = "minilm",
     seed: Annotated[int, typer.Option(help="Decides initialisation, order and dropout.", min=0)] = 0,
@@ -36,6 +37,8 @@ def command(
     spec = candidate.run(groups.data_spec(data, columns, samples), encoder.spec(model), seed, compute.spec())
     folder = requests.folder(out, "train", data, spec.id)
     with console.ConsoleObserver() as observer:
-        record = train(spec, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
+        record = train(
+            spec, folder, Workbench(observer, requests.size(memory_limit), keeping.saving()), requests.command_line()
+        )
         page = render(folder)
     console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")
