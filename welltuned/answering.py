@@ -90,5 +90,5 @@ def too_much(during: str, told: str) -> ResourceError:
     return ResourceError(
         f"{during} does not fit the memory, not even one row at a time",
         why=told,
-        mend="use a method that trains less, a smaller model or --max-length, or a larger machine; checkpoints are kept",
+        mend="use a method that trains less, a smaller model or --max-length, or more memory; checkpoints are kept",
     )

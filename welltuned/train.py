@@ -110,6 +110,7 @@ class Training:
         curve: one row an epoch.
         seconds: training alone ("train") and evaluation on dev ("dev"), of all processes that went on from each other.
         incidents: what it met and got over.
+        scale: share of the planned learning rate that steps take.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ class Training:
         self.seconds = {"train": 0.0, "dev": 0.0}
         self.incidents: list[Incident] = []
         self._at_once = {"training": spec.batch_size, "evaluation": spec.eval_batch_size}
-        self._scale = 1.0
+        self.scale = 1.0
         seed_everything(spec.seed)
         self._streams = random_state(compute)
         self._optimizer = adamw(encoder, spec, compute)
@@ -211,12 +212,12 @@ class Training:
         self.seconds["train"] += seconds
 
     def _rate(self, step: int) -> float:
-        return self.spec.lr * self._factor(step) * self._scale
+        return self.spec.lr * self._factor(step) * self.scale
 
-    def slow_down(self, factor: float, why: str) -> None:
-        """Go on with so much of the learning rate, and keep why in ``incidents``."""
-        self._scale *= factor
-        self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self._scale))
+    def slow_down(self, scale: float, why: str) -> None:
+        """Go on with this share of the planned learning rate, and keep why in ``incidents``."""
+        self.scale = scale
+        self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.scale))
 
     def _gradients(self, rows: Ints) -> tuple[float, int]:
         """The gradient of the mean loss over these rows, in pieces that fit the memory; returns loss and right answers.
@@ -321,7 +322,7 @@ class Training:
                 "seconds": dict(self.seconds),
                 "incidents": [one.model_dump(mode="json") for one in self.incidents],
                 "at_once": dict(self._at_once),
-                "scale": self._scale,
+                "scale": self.scale,
             },
         )
 
@@ -340,7 +341,7 @@ class Training:
         self.curve = [EpochRow(**row) for row in numbers["curve"]]
         self._totals = _Totals(**numbers["totals"])
         self.incidents = [Incident(**one) for one in numbers["incidents"]]
-        self._at_once, self._scale = dict(numbers["at_once"]), numbers["scale"]
+        self._at_once, self.scale = dict(numbers["at_once"]), numbers["scale"]
         self._best = None
         if numbers["best_epoch"] is not None:
             self._best = _Best(numbers["best_epoch"], _under("best.", tensors), tensors["dev.logits"].cpu().numpy())

@@ -187,8 +187,8 @@ def test_the_guard_stops_a_pass_and_smaller_ones_fit(tiny: Find, monkeypatch: py
         found = finished(training)
     assert {one.rows for one in found.incidents} == {4, 2}
     assert all(re.search(r"the process holds .* of .* MiB", one.what) for one in found.incidents)
+    rows[0] = 9
     with pytest.raises(NearlyOutError):
-        rows[0] = 9
         guard._before(training.encoder, None)
     assert finished(begun(tiny("bert"))).incidents == [], "without a guard nothing is watched"
 

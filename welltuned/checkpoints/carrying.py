@@ -93,7 +93,7 @@ def carry_through(training: Resumable, store: Store, saving: Saving, say: Callab
                     raise _with_way_out(error, store, rollbacks - 1) from error
                 _go_back(training, store, error, say)
                 continue
-            if not training.ended and turn.has_come(training):
+            if turn.has_come(training):
                 turn.done(save)
 
 
@@ -114,10 +114,11 @@ def _go_back(training: Resumable, store: Store, error: DivergedError, say: Calla
     met, state = training.step + 1, store.newest()
     if state is None:
         raise error
-    kept = training.incidents
+    incidents, scale = training.incidents, training.scale
     training.restore(state)
-    training.incidents = kept
-    training.slow_down(SLOWER, f"step {met:,}: {error.what}; back to step {training.step:,} at half the learning rate")
+    training.incidents = incidents
+    what = f"step {met:,}: {error.what}; back to step {training.step:,} at half the learning rate"
+    training.slow_down(SLOWER * scale, what)
     say(f"diverged at step {met:,}; goes back to step {training.step:,} and on at half the learning rate")
 
 

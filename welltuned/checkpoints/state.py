@@ -29,6 +29,7 @@ class Resumable(Protocol):
     step: int
     steps: int
     incidents: list[Incident]
+    scale: float
 
     @property
     def ended(self) -> bool:
@@ -51,5 +52,5 @@ class Resumable(Protocol):
             KeyError: the state is that of another training.
         """
 
-    def slow_down(self, factor: float, why: str) -> None:
-        """Go on with so much of the learning rate, and keep why in ``incidents``."""
+    def slow_down(self, scale: float, why: str) -> None:
+        """Go on with this share of the planned learning rate, and keep why in ``incidents``."""

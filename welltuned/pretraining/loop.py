@@ -76,6 +76,7 @@ class Pretraining:
         steps: in all.
         curve: a point for each evaluation, the first before any step.
         incidents: what it met and got over.
+        scale: share of the planned learning rate that steps take.
     """
 
     def __init__(self, model: MaskedLM, text: Text, compute: Compute, observer: Observer) -> None:
@@ -89,7 +90,7 @@ class Pretraining:
         self._optimizer = adamw(model, self.spec, compute)
         self._factor = rate(self.spec, self.spec.steps)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self._scale = 1.0
+        self.scale = 1.0
         self._totals = {"loss": 0.0, "tokens": 0, "seconds": 0.0}
         self._announced = False
 
@@ -139,12 +140,12 @@ class Pretraining:
         self._totals["seconds"] += time.perf_counter() - started
 
     def _rate(self, step: int) -> float:
-        return self.spec.lr * self._factor(step) * self._scale
+        return self.spec.lr * self._factor(step) * self.scale
 
-    def slow_down(self, factor: float, why: str) -> None:
-        """Go on with so much of the learning rate, and keep why in ``incidents``."""
-        self._scale *= factor
-        self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self._scale))
+    def slow_down(self, scale: float, why: str) -> None:
+        """Go on with this share of the planned learning rate, and keep why in ``incidents``."""
+        self.scale = scale
+        self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.scale))
 
     def _evaluate(self) -> None:
         """A point of the curve: mean loss over the hidden tokens of the held-out rows, and the share named right."""
@@ -178,7 +179,7 @@ class Pretraining:
             "totals": dict(self._totals),
             "random": numbers,
             "incidents": [one.model_dump(mode="json") for one in self.incidents],
-            "scale": self._scale,
+            "scale": self.scale,
         }
         return State(tensors, rest)
 
@@ -193,7 +194,7 @@ class Pretraining:
         self._optimizer.zero_grad(set_to_none=True)
         streams = {name: tensors[f"random.{name}"] for name in ("torch", "cuda") if f"random.{name}" in tensors}
         self._streams = streams, numbers["random"]
-        self.step, self._totals, self._scale = numbers["step"], dict(numbers["totals"]), numbers["scale"]
+        self.step, self._totals, self.scale = numbers["step"], dict(numbers["totals"]), numbers["scale"]
         self.curve = [StepRow(**row) for row in numbers["curve"]]
         self.incidents = [Incident(**one) for one in numbers["incidents"]]
         self._announced = False

@@ -26,7 +26,7 @@ class Fake:
     steps = 10
 
     def __init__(self, before: Callable[[Fake], Any] = lambda _: None) -> None:
-        self.step, self.weight, self.rate = 0, torch.zeros(1), 1.0
+        self.step, self.weight, self.rate, self.scale = 0, torch.zeros(1), 1.0, 1.0
         self.incidents: list[Incident] = []
         self.before, self.saved, self.taken = before, list[int](), list[int]()
 
@@ -52,8 +52,8 @@ class Fake:
     def restore(self, state: State) -> None:
         self.weight, self.step, self.rate = state.tensors["weight"], state.numbers["step"], state.numbers["rate"]
 
-    def slow_down(self, factor: float, why: str) -> None:
-        self.rate *= factor
+    def slow_down(self, scale: float, why: str) -> None:
+        self.scale = self.rate = scale
         self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.rate))
 
 
