@@ -12,6 +12,7 @@ file of a checkpoint flipped, cut and deleted. Reports are not drawn. Writes ben
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import importlib
 import json
@@ -38,7 +39,6 @@ COMMON = ("--max-length", "24", "--batch-size", "8", "--device", "cpu", "--preci
 TRAIN = ("--epochs", "3", "--save-steps", "2", *COMMON)
 TIMES = ("seconds", "timings", "when", "openings", "budget")
 """Fields of records that tell of time; two peaceful runs differ in them too."""
-DISK_POINTS = 40
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,22 @@ def attempt(
         limit: bytes that no file may exceed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log, counted = folder / "log.txt", folder / "points.txt"
+    counted, (heard, said) = folder / "points.txt", os.pipe()
+    fcntl.fcntl(said, fcntl.F_SETPIPE_SZ, 1 << 20)  # more than any command says
     started = time.perf_counter()
     child = os.fork()
     if not child:
-        _become(subject, folder, log, point, counted, limit)
+        _become(subject, folder, said, point, counted, limit)
+    os.close(said)
     if kill_after is not None:
         _kill_after(child, kill_after)
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
     points = int(counted.read_text()) if counted.exists() and not killed else 0
-    said = log.read_text(errors="replace")
-    for one in (log, counted):
-        one.unlink(missing_ok=True)
-    return Attempt(None if killed else os.WEXITSTATUS(status), said, time.perf_counter() - started, points)
+    counted.unlink(missing_ok=True)
+    with os.fdopen(heard, errors="replace") as pipe:
+        text = pipe.read()
+    return Attempt(None if killed else os.WEXITSTATUS(status), text, time.perf_counter() - started, points)
 
 
 def _kill_after(child: int, seconds: float) -> None:
@@ -129,13 +131,12 @@ def _kill_after(child: int, seconds: float) -> None:
         os.kill(child, signal.SIGKILL)
 
 
-def _become(subject: Subject, folder: Path, log: Path, point: int | None, counted: Path, limit: int | None) -> None:
+def _become(subject: Subject, folder: Path, said: int, point: int | None, counted: Path, limit: int | None) -> None:
     """The forked process: the command as its user would type it, without drawing a report."""
     code = 99
     try:
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
         os.chdir(folder)
         sys.argv = ["welltuned", *subject.arguments]
         _draw_nothing()
@@ -361,13 +362,21 @@ class Soak:
 
     def damage(self, name: str) -> dict[str, Any]:
         """Flip, cut and delete every file of a real checkpoint: each is to be found, and none of it read."""
+        from welltuned.checkpoints import Identity, Store
+
         half = self.half_done(name)
         (newest,) = sorted(half.glob("out/checkpoint/[0-9]*"))[-1:]
         for other in newest.parent.iterdir():
             if other != newest:
                 shutil.rmtree(other)
         found: dict[str, Any] = {"files": 0, "flipped": 0, "cut": 0, "deleted": 0, "found": 0, "faults": []}
-        assert _newest(newest.parent), "the undamaged one is not read"
+        told = json.loads((newest / "state.json").read_bytes())["of"]
+        identity = Identity(told["spec"], told["data"], told["weights"], {})
+
+        def is_read() -> bool:
+            return Store(newest.parent, identity, 2, lambda _: None).newest() is not None
+
+        assert is_read(), "the undamaged one is not read"
         for path in sorted(newest.iterdir()):
             content, found["files"] = path.read_bytes(), found["files"] + 1
             for how, spoilt in _spoilt(content, self.random):
@@ -375,26 +384,13 @@ class Soak:
                 if spoilt is not None:
                     path.write_bytes(spoilt)
                 found[how] += 1
-                if _newest(newest.parent):
+                if is_read():
                     found["faults"].append(f"{path.name}: {how}")
                 else:
                     found["found"] += 1
                 path.write_bytes(content)
         shutil.rmtree(half)
         return found
-
-
-def _newest(folder: Path) -> bool:
-    """Whether a store reads anything from there; whose checkpoint it is, is taken from itself."""
-    from welltuned.checkpoints import Identity, Store
-    from welltuned.checkpoints.identity import circumstances
-
-    told: dict[str, str] = {"spec": "", "data": "", "weights": ""}
-    with suppress(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
-        told |= json.loads(next(folder.glob("*/state.json")).read_bytes())["of"]
-    if not hasattr(_newest, "identity"):
-        _newest.identity = Identity(told["spec"], told["data"], told["weights"], circumstances())  # type: ignore[attr-defined]
-    return Store(folder, _newest.identity, 2, lambda _: None).newest() is not None  # type: ignore[attr-defined]
 
 
 def _spoilt(content: bytes, chance: random.Random) -> Iterator[tuple[str, bytes | None]]:
@@ -406,11 +402,11 @@ def _spoilt(content: bytes, chance: random.Random) -> Iterator[tuple[str, bytes 
     yield "deleted", None
 
 
-def soak(seed: int, kills: int, points: int | None, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+def soak(asked: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Everything, as the document that is written."""
-    one = Soak(folder, seed)
+    one, seed, kills, points = Soak(folder, asked.seed), asked.seed, asked.kills, asked.points
     found: dict[str, Any] = {"seed": seed, "random": {}, "points": {}, "disk": {}, "damage": {}}
-    started, names = time.perf_counter(), list(one.subjects)
+    started, names = time.perf_counter(), asked.only.split(",") if asked.only else list(one.subjects)
     for i, name in enumerate(names):
         one.in_peace(name)
         share = kills * (i + 1) // len(names) - kills * i // len(names)
@@ -420,7 +416,9 @@ def soak(seed: int, kills: int, points: int | None, folder: Path, tell: Callable
         found["points"][name] = vars(one.kill_at_every_point(name, points))
         tell(f"{name}, at points: {found['points'][name]}")
     for name in ("full", "lora"):
-        found["disk"][name] = one.fill_the_disk(name, DISK_POINTS // 2)
+        if name not in names:
+            one.in_peace(name)
+        found["disk"][name] = one.fill_the_disk(name, asked.disk // 2)
         tell(f"{name}, disk: {found['disk'][name]}")
     found["damage"]["lora"] = one.damage("lora")
     tell(f"damage: {found['damage']}")
@@ -463,13 +461,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--points", type=int, default=None, help="of each command at most; else all")
+    parser.add_argument("--disk", type=int, default=40, help="limits on the size of files")
+    parser.add_argument("--only", help="comma-separated commands; else all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     preload()
     with tempfile.TemporaryDirectory() as folder:
-        document = soak(asked.seed, asked.kills, asked.points, Path(folder), lambda text: print(text, flush=True))
+        document = soak(asked, Path(folder), lambda text: print(text, flush=True))
     asked.out.write_text(json.dumps(document, indent=1) + "\n")
     sys.exit(f"faults: {faults(document)}" if faults(document) else 0)
 

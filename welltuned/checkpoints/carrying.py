@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from welltuned import stopping
 from welltuned.checkpoints.state import Resumable
 from welltuned.checkpoints.store import Store
-from welltuned.errors import DivergedError, WelltunedError
+from welltuned.errors import DivergedError, ResourceError, WelltunedError
 
 SHARE = 0.01
 """Of the time that a training takes, what saving may take of itself; what was asked for is done whatever it takes."""
@@ -67,7 +68,8 @@ def carry_through(training: Resumable, store: Store, saving: Saving, say: Callab
     Raises:
         StoppedError: by a signal; where the training stands is on disk.
         DivergedError: a loss or gradient is not finite; the newest checkpoint is from before.
-        ResourceError: the memory or the disk does not suffice; the newest checkpoint is whole.
+        ResourceError: the memory does not suffice, and where the training stands is on disk; or the disk does not, and
+            the newest checkpoint is whole.
     """
 
     def save() -> None:
@@ -86,6 +88,10 @@ def carry_through(training: Resumable, store: Store, saving: Saving, say: Callab
                 if not stopping.is_urgent():
                     save()
                     say(f"saved at step {training.step:,} of {training.steps:,}")
+                raise
+            except ResourceError:
+                with suppress(ResourceError, MemoryError):  # of the two failures the first is told
+                    save()
                 raise
             except DivergedError as error:
                 rollbacks += 1
