@@ -4,9 +4,10 @@
 
 Commands train tiny random models. Each is run once in peace; then again and again in fresh folders, killed with SIGKILL
 at a random moment (and perhaps once more), run again until it is done, and what it left is held against the peaceful
-run: SHA-256 over weights, answers, labels and records without times. Further runs are killed before and after every
-single fsync and rename, and in the middle of a checkpoint's tensors; meet a limit on the size of files; or find every
-file of a checkpoint flipped, cut and deleted. Reports are not drawn. Writes benchmarks/results/soak.json.
+run: SHA-256 over weights, answers, labels and records without times. Further runs are killed before and after single
+calls of fsync and rename, and in the middle of a checkpoint's tensors; meet a limit on the size of files; or find every
+file of a checkpoint flipped, cut and deleted. Reports are not drawn. Writes benchmarks/results/soak.json, and the figures
+of docs/reliability.md from it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
+PAGE = ROOT / "docs" / "reliability.md"
+MARKERS = ("<!-- soak -->", "<!-- /soak -->")
 SIZES = {"train": 48, "dev": 16, "test": 16}
 COMMON = ("--max-length", "24", "--batch-size", "8", "--device", "cpu", "--precision", "fp32")
 TRAIN = ("--epochs", "3", "--save-steps", "2", *COMMON)
@@ -457,6 +460,43 @@ def faults(document: dict[str, Any]) -> list[str]:
     ]
 
 
+def told(document: dict[str, Any]) -> str:
+    """The figures as docs/reliability.md has them."""
+    lines = [
+        "| command | killed at random | went on, equal | inside a write | at a point | went on, equal |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    sums = [0] * 5
+    for name, one in document["random"].items():
+        at = document["points"][name]
+        row = [one["kills"], one["equal"], one["inside_writes"], at["kills"], at["equal"]]
+        sums = [a + b for a, b in zip(sums, row, strict=True)]
+        lines.append(f"| {name} | {' | '.join(map(str, row))} |")
+    lines.append(f"| together | {' | '.join(map(str, sums))} |")
+    disk = list(document["disk"].values())
+    points, named, intact, equal = (sum(one[what] for one in disk) for what in ("points", "told", "intact", "equal"))
+    spoilt = next(iter(document["damage"].values()))
+    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    lines += [
+        "",
+        f"- Disk: {points} limits on the size of a file, from nothing to a checkpoint's largest file: {named} times "
+        f"exit code 4 and a clear error, {intact} times the last checkpoint was unchanged byte for byte and gone on from, "
+        f"{equal} times the result was that of an undisturbed run.",
+        f"- Damage: {spoilt['files']} files of a checkpoint, {spoilt['flipped']} flipped bits, {spoilt['cut']} cuts, "
+        f"{spoilt['deleted']} deletions: {spoilt['found']} of "
+        f"{spoilt['flipped'] + spoilt['cut'] + spoilt['deleted']} found.",
+        f"- {document['minutes']} minutes, seed {document['seed']}, one thread, {document['processor']} "
+        f"({document['cores']} cores), Python {document['python']}, {versions}.",
+    ]
+    return "\n".join(lines)
+
+
+def filled(page: str, document: dict[str, Any]) -> str:
+    """The page with these figures between its two markers."""
+    before, rest = page.split(MARKERS[0])
+    return f"{before}{MARKERS[0]}\n{told(document)}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
@@ -471,6 +511,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         document = soak(asked, Path(folder), lambda text: print(text, flush=True))
     asked.out.write_text(json.dumps(document, indent=1) + "\n")
+    if asked.out == RESULTS:
+        PAGE.write_text(filled(PAGE.read_text(), document))
     sys.exit(f"faults: {faults(document)}" if faults(document) else 0)
 
 
