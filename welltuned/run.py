@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from welltuned import __version__, alarms, artifact, card, frontier, methods
+from welltuned import __version__, alarms, artifact, card, methods
 from welltuned.alarms import Reading, Removal
 from welltuned.batches import Ints, TokenizedSplit
 from welltuned.encoders import Encoder
@@ -193,11 +193,8 @@ class _Subject:
         return {"dev.logits": found.dev_logits, "dev.labels": labels}, record
 
     def _constant(self, splits: Splits) -> tuple[Splits, float]:
-        """What lies below the head computed once, where it never changes; and the seconds that this took."""
-        if not frontier.is_constant_below_head(self.encoder):
-            return splits, 0.0
-        encoded = self.bench.features(self.spec, self.encoder, splits, self.compute)
-        return {name: one.split for name, one in encoded.items()}, sum(one.seconds for one in encoded.values())
+        """What lies below the frontier computed once; and the seconds that this took."""
+        return self.bench.constants(self.spec, self.encoder, splits, self.compute)
 
     def leave_whole(self, folder: Path, predictions: dict[str, Any], record: RunRecord) -> RunRecord:
         """Answer the test rows where there are some, then write everything, the record last."""

@@ -23,17 +23,6 @@ from welltuned.spec import DataSpec, ModelSpec, RunSpec
 Splits = dict[str, TokenizedSplit]
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """A split with its constant features, and the seconds that they took.
-
-    Each run that uses them is charged with these seconds, whether it computed the features or found them.
-    """
-
-    split: TokenizedSplit
-    seconds: float
-
-
 @dataclass
 class Workbench:
     """Makes each shared thing on first use.
@@ -41,16 +30,18 @@ class Workbench:
     Attributes:
         observer: told of the work.
         memory_limit: bytes that the process may take in all; None for what the machine has left.
+        cache_limit: bytes that constant activations may take on disk; 0 for none.
     """
 
     observer: Observer = field(default_factory=Observer)
     memory_limit: int | None = None
+    cache_limit: int = frontier.LIMIT
     _told: set[str] = field(default_factory=set)
     _room: dict[str, int] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _models: dict[str, Pretrained] = field(default_factory=dict)
     _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
-    _features: dict[tuple[object, ...], Encoded] = field(default_factory=dict)
+    _constants: dict[str, frontier.Kept] = field(default_factory=dict)
     _memory: dict[tuple[object, ...], Memory] = field(default_factory=dict)
 
     def tell(self, alarms: list[Alarm]) -> list[Alarm]:
@@ -90,21 +81,47 @@ class Workbench:
                     )
         return self._tokens[key]
 
-    def features(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> dict[str, Encoded]:
-        """These splits with their pooled representations, which depend on rows, model and arithmetic alone."""
-        found = {}
+    def constants(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> tuple[Splits, float]:
+        """These splits with what never changes below the frontier, and the seconds that it took.
+
+        Each run that uses it is charged with these seconds, whether it computed it or found it.
+        """
+        part = frontier.constant(encoder, compute)
+        if part is None:
+            return splits, 0.0
+        found, seconds = {}, 0.0
         for name, split in splits.items():
-            key = (spec.data.id, spec.model.id, compute.precision, compute.engine, spec.train.overfit, name)
-            if key not in self._features:
-                self.observer.stage(f"encoding {name} once", len(split))
-                clock = Clock()
-                with clock(name):
-                    encoded = frontier.with_features(
-                        encoder, split, spec.train.eval_batch_size, compute, self.observer.advance
-                    )
-                self._features[key] = Encoded(encoded, clock.seconds[name])
-            found[name] = self._features[key]
-        return found
+            kept = self._constant(part, name, spec, encoder, split, compute)
+            found[name] = split if kept is None else part.given(split, kept.values)
+            seconds += 0.0 if kept is None else kept.seconds
+        return found, seconds
+
+    def _constant(
+        self,
+        part: frontier.Constant,
+        name: str,
+        spec: RunSpec,
+        encoder: Encoder,
+        split: TokenizedSplit,
+        compute: Compute,
+    ) -> frontier.Kept | None:
+        """What is kept of one split; None where it is more than may be kept."""
+        rows, weights = spec.train.eval_batch_size, self.model(spec.model).weights_hash
+        key = frontier.identity(part, encoder, split, rows, weights, compute)
+        if key in self._constants:
+            return self._constants[key]
+        store = frontier.Store(limit=self.cache_limit, say=self.observer.say)
+        shape = part.numbers(encoder, split)
+        if not part.pooled and not store.fits(shape):
+            return None
+        kept = store.find(key, shape)
+        if kept is None:
+            self.observer.stage(f"encoding {name} once", len(split))
+            kept = store.make(
+                key, shape, lambda into: part.compute(encoder, split, rows, compute, into, self.observer.advance)
+            )
+        self._constants[key] = kept
+        return kept
 
     def require_fit(self, spec: RunSpec, split: TokenizedSplit, classes: int, compute: Compute) -> None:
         """Refuse a training step on the longest rows that would not fit the memory.

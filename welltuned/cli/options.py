@@ -64,6 +64,14 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 MemoryLimit = Annotated[
     str | None, typer.Option(help="Such as 4GiB or 800MB; else the memory that is available now.", metavar="SIZE")
 ]
+CacheLimit = Annotated[
+    str,
+    typer.Option(
+        help="How much of the disk what never changes below a method's frontier may take, to be computed once for all "
+        "runs; 0 for nothing.",
+        metavar="SIZE",
+    ),
+]
 Margin = Annotated[
     float, typer.Option(help="Points of accuracy under which a difference does not matter.", min=0.01, max=50)
 ]

@@ -31,6 +31,7 @@ def command(
     range: options.Range = None,
     sampler: options.Sampler = None,
     memory_limit: options.MemoryLimit = None,
+    cache_limit: options.CacheLimit = "4GiB",
     margin: options.Margin = 1.0,
     out: options.Out = None,
     json: options.Json = False,
@@ -60,7 +61,8 @@ def command(
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
-        record = compare(comparison, folder, Workbench(observer, requests.size(memory_limit)), requests.command_line())
+        bench = Workbench(observer, **requests.limits(memory_limit, cache_limit))
+        record = compare(comparison, folder, bench, requests.command_line())
         observer.say("drawing the report")
         report = render(folder)
         for name in (name for row in record.table for name in row.runs):

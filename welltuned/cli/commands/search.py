@@ -28,6 +28,7 @@ def command(
     sampler_seed: Annotated[int, typer.Option(help="Decides what is suggested.", min=0)] = 0,
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates of each trial, such as 0,1,2.")] = "0",
     memory_limit: options.MemoryLimit = None,
+    cache_limit: options.CacheLimit = "4GiB",
     out: options.Out = None,
     json: options.Json = False,
 ) -> None:
@@ -56,7 +57,7 @@ def command(
     )
     folder = requests.folder(out, "search", data, plan.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, requests.size(memory_limit))
+        bench = Workbench(observer, **requests.limits(memory_limit, cache_limit))
         record = search(plan, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, "", *told(record), f"report: {page}")
