@@ -240,9 +240,13 @@ def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int)
 
 def sorted_batches(split: TokenizedSplit, batch_size: int) -> Iterator[Batch]:
     """Every row once, longest first, so that padding is least and memory peaks at once."""
-    order = np.argsort(-split.lengths, kind="stable")
-    for rows in _chunks(order, batch_size):
+    for rows in _chunks(longest_first(split), batch_size):
         yield split.batch(rows)
+
+
+def longest_first(split: TokenizedSplit) -> Ints:
+    """[N] rows by falling length; of equals the first stays first."""
+    return np.argsort(-split.lengths, kind="stable")
 
 
 def _by_length(rows: Ints, lengths: Ints) -> Ints:

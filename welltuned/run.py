@@ -1,6 +1,7 @@
 """RunSpec -> artifact + RunRecord: the only place where the parts meet.
 
-A whole run trains, answers the test rows and writes the model. A search wants only the first of these from most of its
+A training goes on from the newest checkpoint that it left in its folder; once the record is there, none is left. A
+whole run trains, answers the test rows and writes the model. A search wants only the first of these from most of its
 trials: :func:`trial` trains and keeps scores and trained tensors, :func:`complete` makes a whole run of it later.
 """
 
@@ -21,7 +22,9 @@ from torch import Tensor
 
 from welltuned import __version__, alarms, artifact, card, methods
 from welltuned.alarms import Reading, Removal
+from welltuned.answering import Logits, predict
 from welltuned.batches import Ints, TokenizedSplit
+from welltuned.checkpoints import CHECKPOINTS, Identity, Store, carry_through, forget_checkpoints
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
@@ -30,6 +33,7 @@ from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
 from welltuned.record import (
     Alarm,
+    Incident,
     Provenance,
     RunRecord,
     installed_versions,
@@ -43,7 +47,7 @@ from welltuned.record import (
     write_json,
 )
 from welltuned.spec import RunSpec
-from welltuned.train import Logits, fit, predict
+from welltuned.train import Fit, Training
 from welltuned.workbench import Clock, Splits, Workbench
 
 MODEL = "model/config.json"
@@ -66,10 +70,13 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
     finished = subject.finished(folder, MODEL)
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
+        forget_checkpoints(folder)
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
-    return subject.leave_whole(folder, *subject.train())
+    record = subject.leave_whole(folder, *subject.train(folder))
+    forget_checkpoints(folder)
+    return record
 
 
 def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
@@ -84,13 +91,15 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
     finished = subject.finished(folder)
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
+        forget_checkpoints(folder)
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
-    predictions, record = subject.train()
+    predictions, record = subject.train(folder)
     _begin(folder, spec, predictions)
     write_bytes(folder / STATE, save(subject.method.state(subject.encoder)))
     write_json(folder / "record.json", record)
+    forget_checkpoints(folder)
     return record
 
 
@@ -130,6 +139,7 @@ class _Subject:
         with self.clock("load"):
             self.dataset, self.origin = bench.dataset(spec.data), bench.model(spec.model)
         self.method = methods.build(spec.method)
+        self.met: list[Incident] = []
         self._encoder: Encoder | None = None
 
     @property
@@ -152,8 +162,12 @@ class _Subject:
         with self.clock("load"):
             return _rows(self.bench.tokens(self.spec.data, self.spec.model), self.spec)
 
-    def train(self) -> tuple[dict[str, Any], RunRecord]:
-        """Train; returns dev's logits [N, C] and labels [N], and the record so far."""
+    def train(self, folder: Path) -> tuple[dict[str, Any], RunRecord]:
+        """Train; returns dev's logits [N, C] and labels [N], and the record so far.
+
+        Args:
+            folder: holds the training's checkpoints meanwhile.
+        """
         spec, bench, compute, splits = self.spec, self.bench, self.compute, self.rows()
         bench.require_fit(spec, splits["train"], len(self.dataset.labels), compute)
         read = bench.tell(_read(splits, self.dataset.labels))
@@ -164,7 +178,7 @@ class _Subject:
             with self.clock("memory"):
                 memory = bench.memory(spec, encoder, splits["train"], compute)
             learned, self.clock.seconds["features"] = self._constant(learned)
-            found = fit(encoder, self.method, learned["train"], learned["dev"], spec.train, compute, bench.observer)
+            found = self._carried(learned, folder)
             with self.clock("check"):
                 removed = _removed(encoder, self._assembled, learned["dev"], spec, compute)
         self.clock.seconds |= found.seconds
@@ -188,9 +202,22 @@ class _Subject:
             truncation={name: split.truncation for name, split in splits.items()},
             alarms=[*read, *found.alarms, *(alarms.raised(removed) if removed else [])],
             notes=list(self.dataset.notes),
+            incidents=found.incidents,
             provenance=provenance(compute, self.dataset, self.origin.weights_hash),
         )
         return {"dev.logits": found.dev_logits, "dev.labels": labels}, record
+
+    def _carried(self, rows: Splits, folder: Path) -> Fit:
+        """The training, from its newest checkpoint if there is one, to its end."""
+        spec, bench = self.spec, self.bench
+        training = Training(
+            self.encoder, self.method, rows["train"], rows["dev"], spec.train, self.compute, bench.observer
+        )
+        identity = Identity(spec.id, self.dataset.hash, self.origin.weights_hash)
+        store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
+        with bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
+            carry_through(training, store, bench.saving, bench.observer.say)
+        return training.fit()
 
     def _constant(self, splits: Splits) -> tuple[Splits, float]:
         """What lies below the frontier computed once; and the seconds that this took."""
@@ -206,7 +233,7 @@ class _Subject:
             _begin(folder, spec, predictions)
             model = folder / "model"
             artifact.save(model, self.encoder, self.method, spec.method, self.origin, self.dataset.labels)
-        changed = {"rows": {name: len(split) for name, split in rows.items()}}
+        changed = {"rows": {name: len(split) for name, split in rows.items()}, "incidents": record.incidents + self.met}
         whole = record.model_copy(update={**changed, "timings": {**record.timings, **clock.seconds}})
         card.write(folder, whole)
         write_json(folder / "record.json", whole)
@@ -217,7 +244,14 @@ class _Subject:
         observer, spec = self.bench.observer, self.spec
         split = self._constant({"test": test})[0]["test"]
         observer.stage("predicting test", len(split))
-        return predict(self.encoder, split, spec.train.eval_batch_size, self.compute, observer.advance)
+        rows = spec.train.eval_batch_size
+        with self.bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
+            return predict(self.encoder, split, rows, self.compute, observer.advance, self._smaller)
+
+    def _smaller(self, rows: int, told: str) -> None:
+        what = f"evaluation of {rows} rows at once did not fit the memory ({told}); done with {rows // 2} at once"
+        self.met.append(Incident(kind="memory", step=0, what=what, rows=rows // 2))
+        self.bench.observer.say(what)
 
 
 def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str, *needed: str) -> RunRecord | None:

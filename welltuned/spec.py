@@ -175,7 +175,7 @@ class PretrainSpec(OptimizerSpec):
         mask_rate: share of a row's tokens that are to be predicted.
         whole_words: choose words instead of tokens.
         held_out: share of lines that is never trained on.
-        eval_every: steps between evaluations; a checkpoint is left at each.
+        eval_every: steps between evaluations.
         seed: decides initialisation, order, masks and dropout.
     """
 

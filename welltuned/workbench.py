@@ -8,13 +8,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from welltuned import frontier
+from welltuned import frontier, methods
 from welltuned.batches import TokenizedSplit, tokenize
+from welltuned.checkpoints import Saving
 from welltuned.data import load_dataset
 from welltuned.data.dataset import Dataset
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
-from welltuned.memory import available, bytes_stored, longest_batch, measure_step, require_fit, resident
+from welltuned.memory import (
+    Guard,
+    available,
+    bytes_of_checkpoints,
+    bytes_stored,
+    longest_batch,
+    measure_step,
+    require_fit,
+    resident,
+)
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
 from welltuned.record import Alarm, Memory, require_room
@@ -31,11 +41,13 @@ class Workbench:
         observer: told of the work.
         memory_limit: bytes that the process may take in all; None for what the machine has left.
         cache_limit: bytes that constant activations may take on disk; 0 for none.
+        saving: when its trainings are saved.
     """
 
     observer: Observer = field(default_factory=Observer)
     memory_limit: int | None = None
     cache_limit: int = frontier.LIMIT
+    saving: Saving = field(default_factory=Saving)
     _told: set[str] = field(default_factory=set)
     _room: dict[str, int] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
@@ -135,8 +147,12 @@ class Workbench:
             self._room[kind] = available(compute.device) if limit is None else limit - resident()
         require_fit(spec, self.model(spec.model), classes, int(split.lengths.max()), compute, self._room[kind])
 
+    def guard(self, compute: Compute) -> Guard:
+        """What stops a step before the system stops the process."""
+        return Guard(self.memory_limit, compute.device)
+
     def require_room(self, specs: Sequence[RunSpec], folder: Path) -> None:
-        """Refuse, before long work, what the disk could not take in the end.
+        """Refuse, before long work, what the disk could not take on the way or in the end.
 
         Args:
             specs: the runs that are still to be done.
@@ -145,12 +161,14 @@ class Workbench:
         Raises:
             ResourceError: says how much is needed and how much is free.
         """
-        needed = 0
+        needed = kept = 0
         for spec in specs:
-            data = self.dataset(spec.data)
-            rows = len(data.dev) + len(data.test)
-            needed += bytes_stored(spec, self.model(spec.model), len(data.labels), rows)
-        require_room(folder, needed)
+            data, origin = self.dataset(spec.data), self.model(spec.model)
+            needed += bytes_stored(spec, origin, len(data.labels), len(data.dev) + len(data.test))
+            shape = origin.shape.with_head(spec.model.head, len(data.labels))
+            trained = sum(methods.build(spec.method).ledger(shape).values())
+            kept = max(kept, bytes_of_checkpoints(trained, self.saving.limit))
+        require_room(folder, needed + kept)
 
     def memory(self, spec: RunSpec, encoder: Encoder, split: TokenizedSplit, compute: Compute) -> Memory:
         """What a training step on the longest rows takes; no other seed, rate or schedule changes it."""

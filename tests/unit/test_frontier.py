@@ -15,13 +15,14 @@ from conformance.contract import Subject, subject, tiny_spec
 from families import FAMILIES, tokenized, whole
 
 from welltuned import methods
+from welltuned.answering import predict
 from welltuned.batches import TokenizedSplit
 from welltuned.engine import Compute
 from welltuned.frontier import Constant, Store, constant, identity
 from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
 from welltuned.spec import MethodSpec, TrainSpec
-from welltuned.train import fit, predict
+from welltuned.train import fit
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")

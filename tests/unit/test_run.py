@@ -224,6 +224,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(
     spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("welltuned.workbench.resident", lambda: 0)
+    monkeypatch.setattr("welltuned.memory.guard.resident", lambda: 0)
     heard, tight = Heard(), Workbench(memory_limit=300_000)
     with pytest.raises(ResourceError, match="does not fit at any batch"):
         run.run(spec("full"), tmp_path, tight)

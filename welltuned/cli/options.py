@@ -72,6 +72,12 @@ CacheLimit = Annotated[
         metavar="SIZE",
     ),
 ]
+SaveSteps = Annotated[int | None, typer.Option(help="Save every so many steps, and at epoch ends.", min=1)]
+SaveMinutes = Annotated[float, typer.Option(help="Save after so many minutes without a save.", min=0.001)]
+SaveTotalLimit = Annotated[int, typer.Option(help="Checkpoints kept of a run under way.", min=1)]
+OnDivergence = Annotated[
+    str, typer.Option(help="stop, or rollback: back to the last checkpoint and on at half the rate, three times.")
+]
 Margin = Annotated[
     float, typer.Option(help="Points of accuracy under which a difference does not matter.", min=0.01, max=50)
 ]

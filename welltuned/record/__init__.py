@@ -22,6 +22,7 @@ from welltuned.record.comparison import (
     TableRow,
 )
 from welltuned.record.files import (
+    GO_ON,
     ROOM,
     read_arrays,
     read_comparison,
@@ -41,6 +42,7 @@ from welltuned.record.memory import CapacityPart, CapacityRecord, CapacityRow, M
 from welltuned.record.run import (
     Alarm,
     EpochRow,
+    Incident,
     Measures,
     Memory,
     Opening,
@@ -54,8 +56,8 @@ from welltuned.record.schema import SCHEMA, Schema
 from welltuned.record.search import SearchRecord, SearchTrial
 
 __all__ = [
-    "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
-    "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
+    "GO_ON", "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
+    "ComparisonRecord", "Cost", "EpochRow", "Incident", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
     "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
     "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
     "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from welltuned import judging
+from welltuned.checkpoints import forget_checkpoints
 from welltuned.errors import DivergedError, ResourceError, UsageError, WelltunedError
 from welltuned.methods._base import Choice, Range
 from welltuned.plan import Candidate, varied
@@ -141,6 +142,9 @@ class Trials:
                 break
             gone = time.perf_counter() - started
             self._bench.observer.part(len(self.done), total, gone / len(self.done) * (total - len(self.done)))
+        if any(one.dev is not None for one in self.done):  # what has failed would fail again from there
+            for name in (name for one in self.done for name in one.runs):
+                forget_checkpoints(self._folder / name)
 
     def _trial(self, number: int, values: Values) -> SearchTrial:
         one, specs = self._plan.candidate(values), self._plan.runs(values)

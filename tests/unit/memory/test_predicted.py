@@ -11,10 +11,10 @@ from welltuned import methods
 from welltuned.batches import Batch
 from welltuned.engine import Compute, prepare
 from welltuned.memory import Footprint, footprint, measure_step
+from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.record import Memory
 from welltuned.spec import ModelSpec, TrainSpec
-from welltuned.train import adamw
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")

@@ -16,6 +16,7 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     methods: Annotated[
         str, typer.Option(help="Comma-separated NAME[:FIELD=VALUE]..., such as full,prefix:length=32,lora:rank=4.")
     ] = "full,head,prefix,lora",
@@ -61,7 +62,7 @@ def command(
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, **requests.limits(memory_limit, cache_limit))
+        bench = Workbench(observer, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
         record = compare(comparison, folder, bench, requests.command_line())
         observer.say("drawing the report")
         report = render(folder)

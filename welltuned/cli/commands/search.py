@@ -16,6 +16,7 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., what all trials have in common.")] = "full",
     model: options.Model = "minilm",
     grid: options.Grid = None,
@@ -57,7 +58,7 @@ def command(
     )
     folder = requests.folder(out, "search", data, plan.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, **requests.limits(memory_limit, cache_limit))
+        bench = Workbench(observer, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
         record = search(plan, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, "", *told(record), f"report: {page}")

@@ -16,6 +16,7 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., such as lora:rank=16.")] = "full",
     model: options.Model = "minilm",
     seed: Annotated[int, typer.Option(help="Decides initialisation, order and dropout.", min=0)] = 0,
@@ -37,7 +38,7 @@ def command(
     spec = candidate.run(groups.data_spec(data, columns, samples), encoder.spec(model), seed, compute.spec())
     folder = requests.folder(out, "train", data, spec.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, **requests.limits(memory_limit, cache_limit))
+        bench = Workbench(observer, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
         record = train(spec, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")
