@@ -29,6 +29,7 @@ from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
 from welltuned.record import Alarm, Memory, require_room
 from welltuned.spec import DataSpec, ModelSpec, RunSpec
+from welltuned.stages import Stages
 
 Splits = dict[str, TokenizedSplit]
 
@@ -40,6 +41,7 @@ class Workbench:
     Attributes:
         observer: told of the work.
         memory_limit: bytes that the process may take in all; None for what the machine has left.
+        stages: beginnings that its trainings have in common.
         cache_limit: bytes that constant activations may take on disk; 0 for none.
         saving: when its trainings are saved.
     """
@@ -47,6 +49,7 @@ class Workbench:
     observer: Observer = field(default_factory=Observer)
     memory_limit: int | None = None
     cache_limit: int = frontier.LIMIT
+    stages: Stages = field(default_factory=Stages)
     saving: Saving = field(default_factory=Saving)
     _told: set[str] = field(default_factory=set)
     _room: dict[str, int] = field(default_factory=dict)

@@ -40,7 +40,8 @@ EvalBatchSize = Annotated[
 ]
 WeightDecay = Annotated[float, typer.Option(help="Decoupled decay on matrices.", min=0)]
 WarmupRatio = Annotated[float, typer.Option(help="Share of steps with rising rate.", min=0, max=1)]
-Schedule = Annotated[str, typer.Option("--schedule", "--lr-scheduler-type", help="linear, constant or cosine.")]
+WarmupSteps = Annotated[int | None, typer.Option(help="Steps with rising rate; else by their share.", min=0)]
+Schedule = Annotated[str, typer.Option("--schedule", "--lr-scheduler-type", help="linear, constant, cosine or wsd.")]
 Patience = Annotated[
     int | None,
     typer.Option("--patience", "--early-stopping-patience", help="Stop after so many epochs no better.", min=1),
@@ -63,6 +64,10 @@ Engine = Annotated[str, typer.Option(help="fast, or plain Transformers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 MemoryLimit = Annotated[
     str | None, typer.Option(help="Such as 4GiB or 800MB; else the memory that is available now.", metavar="SIZE")
+]
+Pruner = Annotated[
+    str | None,
+    typer.Option(help="Give up trials that fall behind on dev: median, or halving (Optuna's rules). None without it."),
 ]
 CacheLimit = Annotated[
     str,

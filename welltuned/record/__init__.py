@@ -53,12 +53,12 @@ from welltuned.record.run import (
     Truncation,
 )
 from welltuned.record.schema import SCHEMA, Schema
-from welltuned.record.search import SearchRecord, SearchTrial
+from welltuned.record.search import GivenUp, SearchRecord, SearchTrial
 
 __all__ = [
     "GO_ON", "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
-    "ComparisonRecord", "Cost", "EpochRow", "Incident", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
-    "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
+    "ComparisonRecord", "Cost", "EpochRow", "GivenUp", "Incident", "Measures", "Memory", "MemoryRecord", "MemoryRow",
+    "Opening", "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
     "TableRow", "TrainingRecord", "TrialRow", "Truncation", "installed_versions", "processor_name", "read_arrays",
     "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
     "whole_folder", "write_arrays", "write_bytes", "write_json",

@@ -31,6 +31,7 @@ def command(
     grid: options.Grid = None,
     range: options.Range = None,
     sampler: options.Sampler = None,
+    pruner: options.Pruner = None,
     memory_limit: options.MemoryLimit = None,
     cache_limit: options.CacheLimit = "4GiB",
     margin: options.Margin = 1.0,
@@ -50,7 +51,7 @@ def command(
     from welltuned.report.terminal import told
     from welltuned.workbench import Workbench
 
-    tuning = Tuning(tuple(grid or ()), tuple(range or ()), sampler, trials, max_seconds)
+    tuning = Tuning(tuple(grid or ()), tuple(range or ()), sampler, trials, max_seconds, pruner)
     comparison = Comparison(
         data=groups.data_spec(data, columns, samples),
         candidates=plan.candidates(methods, vars(training)),

@@ -22,6 +22,7 @@ def command(
     grid: options.Grid = None,
     range: options.Range = None,
     sampler: options.Sampler = None,
+    pruner: options.Pruner = None,
     trials: Annotated[
         int | None, typer.Option("--trials", "--n-trials", help="Trials of random or tpe; else 12.", min=1)
     ] = None,
@@ -55,6 +56,7 @@ def command(
         sampler_seed=sampler_seed,
         seeds=requests.seeds(seeds),
         compute=compute.spec(),
+        pruner=pruner,
     )
     folder = requests.folder(out, "search", data, plan.id)
     with console.ConsoleObserver() as observer:
