@@ -125,6 +125,11 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
         WelltunedError: the data, a model or a method cannot be used. A run that diverges or does not fit the
             machine does not raise; it stands in the table as failed.
     """
+    with bench.alone(folder):
+        return _compared(plan, folder, bench, command)
+
+
+def _compared(plan: Comparison, folder: Path, bench: Workbench, command: str) -> ComparisonRecord:
     _require_distinct(plan)
     if (folder / "record.json").is_file():
         raise UsageError("this folder holds a single run", where=f"--out {folder}", mend="choose another --out folder")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from welltuned.memory import (
 )
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
-from welltuned.record import Alarm, Memory, require_room
+from welltuned.record import Alarm, Memory, alone, require_room
 from welltuned.spec import DataSpec, ModelSpec, RunSpec
 from welltuned.stages import Stages
 
@@ -44,6 +44,7 @@ class Workbench:
         stages: beginnings that its trainings have in common.
         cache_limit: bytes that constant activations may take on disk; 0 for none.
         saving: when its trainings are saved.
+        wait: where another command works in the folder of results, wait for it instead of refusing.
     """
 
     observer: Observer = field(default_factory=Observer)
@@ -51,6 +52,7 @@ class Workbench:
     cache_limit: int = frontier.LIMIT
     stages: Stages = field(default_factory=Stages)
     saving: Saving = field(default_factory=Saving)
+    wait: bool = False
     _told: set[str] = field(default_factory=set)
     _room: dict[str, int] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
@@ -66,6 +68,10 @@ class Workbench:
                 self._told.add(alarm.what)
                 self.observer.say(f"alarm: {alarm.what}; to mend it: {alarm.mend}")
         return alarms
+
+    def alone(self, folder: Path) -> AbstractContextManager[None]:
+        """Keep other commands out of a folder of results; errors as in :func:`welltuned.record.alone`."""
+        return alone(folder, self.wait, self.observer.say)
 
     def dataset(self, spec: DataSpec) -> Dataset:
         """The data, read on first use; its notes are said aloud then."""

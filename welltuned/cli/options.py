@@ -87,4 +87,5 @@ Margin = Annotated[
     float, typer.Option(help="Points of accuracy under which a difference does not matter.", min=0.01, max=50)
 ]
 Out = Annotated[Path | None, typer.Option("--out", "--output-dir", help="Folder of results; else below runs/.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait where another command works in that folder; else leave.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.")]

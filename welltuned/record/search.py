@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from welltuned.record.comparison import BestAfter
 from welltuned.record.run import Alarm, EpochRow, Opening, Provenance, Score
@@ -98,6 +98,12 @@ class SearchRecord(Schema):
     advice: list[str] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _chosen_is_a_trial(self) -> SearchRecord:
+        if not 0 <= self.chosen < len(self.trials) or not self.winner.runs:
+            raise ValueError(f"trial {self.chosen} is said to be chosen, and is none of {len(self.trials)} with runs")
+        return self
 
     @property
     def winner(self) -> SearchTrial:

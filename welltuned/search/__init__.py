@@ -53,6 +53,11 @@ def search(plan: Search, folder: Path, bench: Workbench, command: str) -> Search
     Raises:
         WelltunedError: the space, data or model cannot be used, or no trial came to its end.
     """
+    with bench.alone(folder):
+        return _searched(plan, folder, bench, command)
+
+
+def _searched(plan: Search, folder: Path, bench: Workbench, command: str) -> SearchRecord:
     if (folder / "record.json").is_file() or (folder / "runs").is_dir():
         raise UsageError("this folder holds other results", where=f"--out {folder}", mend="choose another --out folder")
     sampler, proposed = plan.proposals()

@@ -36,6 +36,7 @@ def command(
     cache_limit: options.CacheLimit = "4GiB",
     margin: options.Margin = 1.0,
     out: options.Out = None,
+    wait: options.Wait = False,
     json: options.Json = False,
 ) -> None:
     """Compare methods on one problem: a table, plots, and an answer that can be defended.
@@ -63,7 +64,7 @@ def command(
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
+        bench = Workbench(observer, wait=wait, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
         record = compare(comparison, folder, bench, requests.command_line())
         observer.say("drawing the report")
         report = render(folder)

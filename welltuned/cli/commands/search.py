@@ -32,6 +32,7 @@ def command(
     memory_limit: options.MemoryLimit = None,
     cache_limit: options.CacheLimit = "4GiB",
     out: options.Out = None,
+    wait: options.Wait = False,
     json: options.Json = False,
 ) -> None:
     """Choose hyperparameters on dev, then score the chosen ones on test, once.
@@ -60,7 +61,7 @@ def command(
     )
     folder = requests.folder(out, "search", data, plan.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
+        bench = Workbench(observer, wait=wait, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
         record = search(plan, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, "", *told(record), f"report: {page}")
