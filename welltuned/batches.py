@@ -13,7 +13,7 @@ Shapes (the letters of :mod:`welltuned.shapes`)::
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -151,6 +151,21 @@ class TokenizedSplit:
             features=None if self.features is None else self.features[torch.from_numpy(rows)],
             states=None if self.states is None else self.states[where],
         )
+
+
+def joined(parts: Sequence[TokenizedSplit]) -> TokenizedSplit:
+    """The rows of several splits as one, in their order; all of one tokenizer and length, none with labels."""
+    cut = np.concatenate([part.cut for part in parts])
+    return replace(
+        parts[0],
+        ids=np.concatenate([part.ids for part in parts]),
+        types=np.concatenate([part.types for part in parts]),
+        offsets=np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))]),
+        labels=None,
+        cut=cut,
+        truncation=Truncation(rows=len(cut), cut=int(cut.sum())),
+        features=None,
+    )
 
 
 def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
