@@ -79,12 +79,17 @@ def _optimised(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[t
     return ((name, parameter) for name, parameter in model.named_parameters() if id(parameter) in own)
 
 
+DECAY = 0.2
+"""Share of the steps after warmup over which a warmup-stable-decay schedule falls."""
+
+
 def rate(spec: OptimizerSpec, steps: int) -> Callable[[int], float]:
     """The factor on the learning rate at each of ``steps`` steps: linear warmup, then the schedule.
 
+    Warmup-stable-decay is that of Hu et al. 2024, "MiniCPM", section 4, with a linear decay.
     The last step still moves: a linear schedule ends at 1 / (steps - warmup), not at 0.
     """
-    warmup = round(spec.warmup_ratio * steps)
+    warmup = round(spec.warmup_ratio * steps) if spec.warmup_steps is None else spec.warmup_steps
 
     def factor(step: int) -> float:
         if step < warmup:
@@ -94,7 +99,8 @@ def rate(spec: OptimizerSpec, steps: int) -> Callable[[int], float]:
             return 1.0
         if spec.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * progress))
-        return max(0.0, 1 - progress)
+        left = max(0.0, 1 - progress)
+        return left if spec.schedule == "linear" else min(1.0, left / DECAY)
 
     return factor
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -168,8 +168,11 @@ class Training:
             return False
         return len(self.curve) - self._best.epoch >= self.spec.patience
 
-    def run(self, until: int | None = None) -> None:
+    def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
         """Train on up to step ``until``, or to the end; dev is answered wherever an epoch ends.
+
+        Args:
+            after: called after every step, and after dev is answered where that ends an epoch.
 
         Raises:
             DivergedError: a loss or gradient is not finite; weights and state are those before that step.
@@ -178,15 +181,19 @@ class Training:
         """
         goal = self.steps if until is None else min(until, self.steps)
         restore_random(*self._streams, self.compute)
-        self._order = (0, [])
         self.encoder.train()
+        has_worked = False
         while True:
             if self._is_unanswered:
                 self._answer()
                 self.encoder.train()
+                has_worked = True
+            if has_worked:
+                after()
             if self.step >= goal or self.ended:
                 return
             self._take_step()
+            has_worked = True
 
     def _take_step(self) -> None:
         started, rows = time.perf_counter(), self._rows()
@@ -342,6 +349,7 @@ class Training:
         self._totals = _Totals(**numbers["totals"])
         self.incidents = [Incident(**one) for one in numbers["incidents"]]
         self._at_once, self.scale = dict(numbers["at_once"]), numbers["scale"]
+        self._order = (0, [])
         self._best = None
         if numbers["best_epoch"] is not None:
             self._best = _Best(numbers["best_epoch"], _under("best.", tensors), tensors["dev.logits"].cpu().numpy())

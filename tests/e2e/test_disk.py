@@ -115,7 +115,7 @@ def test_room_is_looked_for_before_anything_is_trained(
         assert str(out) in done.err
         assert "the same command goes on" in done.err
         assert "epoch" not in done.err
-        assert asked == [tmp_path]
+        assert asked == [out]
         alone = welltuned("compare", problem, "--model", bert, "--out", out, *QUICK, "--methods", "head")
     assert alone.code == 0, alone.err
 

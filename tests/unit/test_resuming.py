@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from welltuned import methods
+from welltuned.batches import TokenizedSplit
 from welltuned.checkpoints import State
+from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, seed_everything
-from welltuned.frontier import with_features
+from welltuned.frontier import constant
 from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
 from welltuned.spec import TrainSpec
@@ -150,10 +152,18 @@ def test_a_state_serves_a_longer_training_whose_rates_begin_alike(tiny: Find) ->
     require_equal(expected, ended(then))
 
 
+def kept(encoder: Encoder, split: TokenizedSplit) -> TokenizedSplit:
+    part = constant(encoder, FAST)
+    assert part is not None
+    values = np.empty(part.numbers(encoder, split), np.float32)
+    part.compute(encoder, split, 8, FAST, values, lambda _: None)
+    return part.given(split, values)
+
+
 def test_pooled_features_go_on_too(tiny: Find) -> None:
     def made() -> Training:
         one = begun(tiny("bert"), "head")
-        one.train, one.dev = (with_features(one.encoder, x, 8, FAST, lambda _: None) for x in (one.train, one.dev))
+        one.train, one.dev = (kept(one.encoder, split) for split in (one.train, one.dev))
         return one
 
     expected, first, again = ended(made()), made(), made()
@@ -169,7 +179,7 @@ def test_a_stop_in_the_evaluation_answers_dev_anew(tiny: Find, monkeypatch: pyte
     training, real = begun(tiny("bert"), "full"), train.predict
     training.run(until=3)
 
-    def broken(*_: Any) -> Any:
+    def broken(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(train, "predict", broken)

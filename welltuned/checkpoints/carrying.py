@@ -60,10 +60,19 @@ class _Turn:
         self._cost = self._last - started
 
 
-def carry_through(training: Resumable, store: Store, saving: Saving, say: Callable[[str], None]) -> None:
+def carry_through(
+    training: Resumable,
+    store: Store,
+    saving: Saving,
+    say: Callable[[str], None],
+    reached: Callable[[], None] = lambda: None,
+) -> None:
     """Train to the end, from the newest checkpoint of this very training if there is one.
 
     Ctrl-C and SIGTERM are obeyed after the step that goes on, once it is saved.
+
+    Args:
+        reached: called after every step; what it raises ends the training there.
 
     Raises:
         StoppedError: by a signal; where the training stands is on disk.
@@ -75,6 +84,12 @@ def carry_through(training: Resumable, store: Store, saving: Saving, say: Callab
     def save() -> None:
         store.write(training.snapshot(copied=False))
 
+    def after() -> None:
+        stopping.obey()
+        reached()
+        if turn.has_come(training):
+            turn.done(save)
+
     with stopping.deferred():
         _go_on(training, store, say)
         turn, rollbacks = _Turn(saving), 0
@@ -82,8 +97,7 @@ def carry_through(training: Resumable, store: Store, saving: Saving, say: Callab
             turn.done(save)
         while not training.ended:
             try:
-                training.run(training.step + 1)
-                stopping.obey()
+                training.run(after=after)
             except stopping.StoppedError:
                 if not stopping.is_urgent():
                     save()
@@ -98,9 +112,6 @@ def carry_through(training: Resumable, store: Store, saving: Saving, say: Callab
                 if not saving.rollback or rollbacks > ROLLBACKS:
                     raise _with_way_out(error, store, rollbacks - 1) from error
                 _go_back(training, store, error, say)
-                continue
-            if turn.has_come(training):
-                turn.done(save)
 
 
 def _go_on(training: Resumable, store: Store, say: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,8 +40,8 @@ class Resumable(Protocol):
     def is_at_rest(self) -> bool:
         """Whether the step before has ended an epoch, or whatever else is worth saving after."""
 
-    def run(self, until: int | None = None) -> None:
-        """Go on up to step ``until``."""
+    def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
+        """Go on up to step ``until``, or to the end; ``after`` is called after every step."""
 
     def snapshot(self, *, copied: bool = True) -> State:
         """Where it stands; without copies, to be read before the next step."""

@@ -20,7 +20,7 @@ import typer
 
 from welltuned import __version__, stopping
 from welltuned.cli import commands, groups
-from welltuned.errors import WelltunedError
+from welltuned.errors import UsageError, WelltunedError
 
 MEMORY = 4
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
@@ -84,8 +84,21 @@ def _hyphenated(argument: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
+def _require_utf8(arguments: Sequence[str]) -> None:
+    """Refuse at once what no record and no tokenizer could take."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                "an argument is not UTF-8", where=ascii(argument[:80]),
+                mend="set a UTF-8 locale such as LANG=C.UTF-8, or rename the file",
+            ) from error  # fmt: skip
+
+
 def _run(arguments: list[str]) -> int:
     try:
+        _require_utf8(arguments)
         application()(arguments)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 0

@@ -44,6 +44,7 @@ class TrainOptions:
     eval_batch_size: options.EvalBatchSize = 64
     weight_decay: options.WeightDecay = 0.01
     warmup_ratio: options.WarmupRatio = 0.06
+    warmup_steps: options.WarmupSteps = None
     schedule: options.Schedule = "linear"
     patience: options.Patience = None
 
@@ -55,6 +56,7 @@ class OptimizerOptions:
     lr: options.LearningRate = None
     weight_decay: options.WeightDecay = 0.01
     warmup_ratio: options.WarmupRatio = 0.06
+    warmup_steps: options.WarmupSteps = None
     schedule: options.Schedule = "linear"
 
 

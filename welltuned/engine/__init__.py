@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from welltuned.engine.allocator import keep_memory
-from welltuned.engine.attention import use_explicit_attention
+from welltuned.engine.attention import use_fast_attention
 from welltuned.engine.dropout import dropout_state, restore_dropout, seed_dropout, use_byte_dropout
 from welltuned.engine.precision import bf16_is_faster
 from welltuned.errors import UsageError
@@ -77,7 +77,7 @@ def prepare(encoder: _Model, compute: Compute) -> _Model:
         encoder.to(compute.device)
     if compute.engine == "fast" and compute.device.type == "cpu":
         keep_memory()
-        use_explicit_attention(cast(PreTrainedModel, encoder.backbone))
+        use_fast_attention(cast(PreTrainedModel, encoder.backbone))
         use_byte_dropout(encoder)
     return encoder
 

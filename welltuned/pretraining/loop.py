@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,8 +104,11 @@ class Pretraining:
         """Whether the step before was evaluated."""
         return bool(self.curve) and self.curve[-1].step == self.step
 
-    def run(self, until: int | None = None) -> None:
+    def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
         """Train on up to step ``until``, or to the end.
+
+        Args:
+            after: called after every step, and after an evaluation that follows it.
 
         Raises:
             DivergedError: a loss or gradient is not finite; weights and state are those before that step.
@@ -115,13 +118,17 @@ class Pretraining:
         if not self._announced:
             self.observer.stage("pretraining", (self.steps - self.step) * self.spec.batch_size)
             self._announced = True
+        has_worked = False
         while True:
             if not self.is_at_rest and is_evaluated(self.step, self.spec):
                 self._evaluate()
+            if has_worked:
+                after()
             if self.step >= goal:
                 self.model.train_head_only(False)
                 return
             self._take_step()
+            has_worked = True
 
     def _take_step(self) -> None:
         spec, started = self.spec, time.perf_counter()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from welltuned.record.schema import SCHEMA, Schema
 from welltuned.spec import RunSpec
@@ -142,6 +142,12 @@ class RunRecord(Schema):
     notes: list[str] = Field(default_factory=list)
     incidents: list[Incident] = Field(default_factory=list)
     provenance: Provenance
+
+    @model_validator(mode="after")
+    def _best_epoch_is_of_the_curve(self) -> RunRecord:
+        if self.curve and not 1 <= self.best_epoch <= len(self.curve):
+            raise ValueError(f"epoch {self.best_epoch} is said to be the best of {len(self.curve)}")
+        return self
 
     @property
     def lost_after_peak(self) -> float:

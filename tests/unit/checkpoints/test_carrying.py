@@ -38,12 +38,13 @@ class Fake:
     def is_at_rest(self) -> bool:
         return self.step % 5 == 0
 
-    def run(self, until: int | None = None) -> None:
+    def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
         while self.step < (until or self.steps):
             self.before(self)
             self.step += 1
             self.weight = self.weight + self.rate
             self.taken.append(self.step)
+            after()
 
     def snapshot(self, *, copied: bool = True) -> State:
         self.saved.append(self.step)

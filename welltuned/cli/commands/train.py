@@ -22,7 +22,9 @@ def command(
     seed: Annotated[int, typer.Option(help="Decides initialisation, order and dropout.", min=0)] = 0,
     overfit: Annotated[int | None, typer.Option(help="Train and evaluate on the same so many rows.", min=2)] = None,
     memory_limit: options.MemoryLimit = None,
+    cache_limit: options.CacheLimit = "4GiB",
     out: options.Out = None,
+    wait: options.Wait = False,
     json: options.Json = False,
 ) -> None:
     """Train one method on one problem, or overfit a few rows to see that training works at all."""
@@ -37,8 +39,7 @@ def command(
     spec = candidate.run(groups.data_spec(data, columns, samples), encoder.spec(model), seed, compute.spec())
     folder = requests.folder(out, "train", data, spec.id)
     with console.ConsoleObserver() as observer:
-        record = train(
-            spec, folder, Workbench(observer, requests.size(memory_limit), keeping.saving()), requests.command_line()
-        )
+        bench = Workbench(observer, wait=wait, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
+        record = train(spec, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")
