@@ -5,8 +5,8 @@
 Commands train tiny random models. Each is run once in peace; then again and again in fresh folders, killed with SIGKILL
 at a random moment (and perhaps once more), run again until it is done, and what it left is held against the peaceful
 run: SHA-256 over weights, answers, labels and records without times. Further runs are killed before and after single
-calls of fsync and rename, and in the middle of a checkpoint's tensors; meet a limit on the size of files; or find every
-file of a checkpoint flipped, cut and deleted. Reports are not drawn. Writes benchmarks/results/soak.json, and the figures
+calls of fsync and rename, and in the middle of writing tensors; meet a limit on the size of files; or find every file
+of a checkpoint flipped, cut and deleted. Reports are not drawn. Writes benchmarks/results/soak.json, and the figures
 of docs/reliability.md from it.
 """
 
@@ -141,6 +141,7 @@ def _become(subject: Subject, folder: Path, said: int, point: int | None, counte
         os.dup2(said, 1)
         os.dup2(said, 2)
         os.chdir(folder)
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # what is kept there is killed in mid-write too
         sys.argv = ["welltuned", *subject.arguments]
         _draw_nothing()
         points = _count_points(point) if point is not None else None
@@ -480,7 +481,7 @@ def told(document: dict[str, Any]) -> str:
     lines += [
         "",
         f"- Disk: {points} limits on the size of a file, from nothing to a checkpoint's largest file: {named} times "
-        f"exit code 4 and a clear error, {intact} times the last checkpoint was unchanged byte for byte and gone on from, "
+        f"exit code 4 and a clear error, {intact} times the last checkpoint was unchanged byte for byte and used, "
         f"{equal} times the result was that of an undisturbed run.",
         f"- Damage: {spoilt['files']} files of a checkpoint, {spoilt['flipped']} flipped bits, {spoilt['cut']} cuts, "
         f"{spoilt['deleted']} deletions: {spoilt['found']} of "

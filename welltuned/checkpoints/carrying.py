@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from welltuned import stopping
@@ -97,21 +97,28 @@ def carry_through(
             turn.done(save)
         while not training.ended:
             try:
-                training.run(after=after)
-            except stopping.StoppedError:
-                if not stopping.is_urgent():
-                    save()
-                    say(f"saved at step {training.step:,} of {training.steps:,}")
-                raise
-            except ResourceError:
-                with suppress(ResourceError, MemoryError):  # of the two failures the first is told
-                    save()
-                raise
+                with _saved_where_it_breaks_off(save, lambda: say(f"saved at step {training.step:,}")):
+                    training.run(after=after)
             except DivergedError as error:
                 rollbacks += 1
                 if not saving.rollback or rollbacks > ROLLBACKS:
                     raise _with_way_out(error, store, rollbacks - 1) from error
                 _go_back(training, store, error, say)
+
+
+@contextmanager
+def _saved_where_it_breaks_off(save: Callable[[], None], tell: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except stopping.StoppedError:
+        if not stopping.is_urgent():
+            save()
+            tell()
+        raise
+    except ResourceError:
+        with suppress(ResourceError, MemoryError):  # of the two failures the first is told
+            save()
+        raise
 
 
 def _go_on(training: Resumable, store: Store, say: Callable[[str], None]) -> None:
