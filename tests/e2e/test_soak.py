@@ -23,7 +23,7 @@ _spec.loader.exec_module(soak)
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="it forks and kills")
 def test_killed_runs_go_on_and_end_alike(tmp_path: Path) -> None:
     found = tmp_path / "soak.json"
-    asked = ["--only", "lora,search,pretrain", "--kills", "6", "--points", "2", "--disk", "2", "--out", str(found)]
+    asked = ["--only", "search,pretrain", "--kills", "4", "--points", "1", "--disk", "2", "--out", str(found)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "soak.py"), *asked],
         capture_output=True,
@@ -34,9 +34,9 @@ def test_killed_runs_go_on_and_end_alike(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     document = json.loads(found.read_text())
     assert not soak.faults(document)
-    assert [one["kills"] for one in document["random"].values()] == [2, 2, 2]
-    assert [one["equal"] for one in document["random"].values()] == [2, 2, 2]
-    assert all(one["equal"] == one["kills"] == 2 for one in document["points"].values())
+    assert [one["kills"] for one in document["random"].values()] == [2, 2]
+    assert [one["equal"] for one in document["random"].values()] == [2, 2]
+    assert all(one["equal"] == one["kills"] == 1 for one in document["points"].values())
     assert document["damage"]["lora"]["found"] > 700
 
 
