@@ -214,6 +214,12 @@ def _timeless(value: Any) -> Any:
     return [_timeless(one) for one in value] if isinstance(value, list) else value
 
 
+def drafts(folder: Path) -> list[str]:
+    """What a kill inside a write leaves: half-written files and folders, under names that nobody reads."""
+    hidden = (path.name for path in folder.rglob(".*"))
+    return [name for name in hidden if not name.startswith(".lock")]
+
+
 def leftovers(out: Path) -> list[str]:
     """Drafts and checkpoints that should be gone once a run is done."""
     return [path.name for path in out.rglob("*") if path.name.startswith(".") or path.name == "checkpoint"]
@@ -221,13 +227,13 @@ def leftovers(out: Path) -> list[str]:
 
 @dataclass
 class Count:
-    """Of one kind of trial."""
+    """Of one kind of trial; ``drafts`` counts kills that left something half-written."""
 
     kills: int = 0
     resumed: int = 0
     equal: int = 0
     runs: int = 0
-    inside_writes: int = 0
+    drafts: int = 0
     went_on_from_checkpoints: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -300,7 +306,7 @@ class Soak:
                 if last.code is not None:
                     break
                 here += 1
-                count.inside_writes += any(path.name.startswith(".") for path in place.rglob("*"))
+                count.drafts += bool(drafts(place))
             if here:
                 count.judge(f"{name}, trial {self._trial}", here, last, place / "out", self.expected[name])
             shutil.rmtree(place)
@@ -319,7 +325,7 @@ class Soak:
             place = self.fresh()
             killed = attempt(subject, place, point=point)
             assert killed.code is None, f"point {point} was not reached: {killed.said}"
-            count.inside_writes += any(path.name.startswith(".") for path in place.rglob("*"))
+            count.drafts += bool(drafts(place))
             last = attempt(subject, place)
             count.judge(f"{name}, point {point}", 1, last, place / "out", self.expected[name])
             shutil.rmtree(place)
@@ -464,13 +470,13 @@ def faults(document: dict[str, Any]) -> list[str]:
 def told(document: dict[str, Any]) -> str:
     """The figures as docs/reliability.md has them."""
     lines = [
-        "| command | killed at random | went on, equal | inside a write | at a point | went on, equal |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| command | killed at random | went on, equal | killed in a write | went on, equal |",
+        "|---|---:|---:|---:|---:|",
     ]
-    sums = [0] * 5
+    sums = [0] * 4
     for name, one in document["random"].items():
         at = document["points"][name]
-        row = [one["kills"], one["equal"], one["inside_writes"], at["kills"], at["equal"]]
+        row = [one["kills"], one["equal"], at["kills"], at["equal"]]
         sums = [a + b for a, b in zip(sums, row, strict=True)]
         lines.append(f"| {name} | {' | '.join(map(str, row))} |")
     lines.append(f"| together | {' | '.join(map(str, sums))} |")
