@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_DATA ?= builtin:yesno
 READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -35,6 +36,7 @@ lint: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m pytest -m slow -q
 	@$(BIN)/python benchmarks/coverage.py
+	@$(BIN)/python benchmarks/speed $(BENCH_DATA)
 
 soak: $(READY)
 	@$(BIN)/python benchmarks/soak.py
