@@ -425,12 +425,11 @@ def soak(asked: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -
     for name in names:
         found["points"][name] = vars(one.kill_at_every_point(name, points))
         tell(f"{name}, at points: {found['points'][name]}")
-    for name in ("full", "lora"):
-        if name not in names:
-            one.in_peace(name)
-        found["disk"][name] = one.fill_the_disk(name, asked.disk // 2)
+    disk = [name for name in ("full", "lora") if name in names]
+    for name in disk:
+        found["disk"][name] = one.fill_the_disk(name, asked.disk // len(disk))
         tell(f"{name}, disk: {found['disk'][name]}")
-    found["damage"]["lora"] = one.damage("lora")
+    found["damage"][disk[-1]] = one.damage(disk[-1])
     tell(f"damage: {found['damage']}")
     found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     return found | hardware()
@@ -509,7 +508,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--points", type=int, default=None, help="of each command at most; else all")
     parser.add_argument("--disk", type=int, default=40, help="limits on the size of files")
-    parser.add_argument("--only", help="comma-separated commands; else all")
+    parser.add_argument("--only", help="comma-separated commands, full or lora among them; else all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()

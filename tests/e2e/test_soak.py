@@ -23,7 +23,7 @@ _spec.loader.exec_module(soak)
 @pytest.mark.skipif(not hasattr(os, "fork") or sys.platform != "linux", reason="it forks and kills")
 def test_killed_runs_go_on_and_end_alike(tmp_path: Path) -> None:
     found = tmp_path / "soak.json"
-    asked = ["--only", "search,pretrain", "--kills", "4", "--points", "1", "--disk", "2", "--out", str(found)]
+    asked = ["--only", "lora,pretrain", "--kills", "4", "--points", "1", "--disk", "2", "--out", str(found)]
     done = subprocess.run(
         [sys.executable, str(ROOT / "benchmarks" / "soak.py"), *asked],
         capture_output=True,
