@@ -37,7 +37,7 @@ TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class Word:
-    """A word of a row: its text, which of the row's texts it stands in (0 or 1), and whether the model saw any of it."""
+    """A word of a row: its text, the text of the row it stands in (0 or 1), and whether the model saw any of it."""
 
     text: str
     side: int
@@ -123,7 +123,9 @@ def read(text: str, pair: str | None, tokenizer: Any, max_length: int) -> Readin
         for side, found in enumerate(spans)
         for start, end in found
     )
-    return Reading(words, owners, tokens.ids.astype(np.int64), tokens.types.astype(np.int64) if tokens.has_types else None)
+    return Reading(
+        words, owners, tokens.ids.astype(np.int64), tokens.types.astype(np.int64) if tokens.has_types else None
+    )
 
 
 def _containing(spans: list[tuple[int, int]], place: int) -> int | None:

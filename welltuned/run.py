@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from welltuned import __version__, alarms, artifact, card, frontier, methods
+from welltuned import __version__, alarms, artifact, card, frontier, methods, progress
 from welltuned.alarms import Reading, Removal
 from welltuned.batches import Ints, TokenizedSplit
 from welltuned.encoders import Encoder
@@ -69,7 +69,7 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
-    return subject.leave_whole(folder, *subject.train())
+    return subject.leave_whole(folder, *subject.train(folder))
 
 
 def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
@@ -87,10 +87,11 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
-    predictions, record = subject.train()
+    predictions, record = subject.train(folder)
     _begin(folder, spec, predictions)
     write_bytes(folder / STATE, save(subject.method.state(subject.encoder)))
     write_json(folder / "record.json", record)
+    progress.forget(folder)
     return record
 
 
@@ -152,8 +153,8 @@ class _Subject:
         with self.clock("load"):
             return _rows(self.bench.tokens(self.spec.data, self.spec.model), self.spec)
 
-    def train(self) -> tuple[dict[str, Any], RunRecord]:
-        """Train; returns dev's logits [N, C] and labels [N], and the record so far."""
+    def train(self, folder: Path) -> tuple[dict[str, Any], RunRecord]:
+        """Train, the progress told in the folder; returns dev's logits [N, C] and labels [N], and the record so far."""
         spec, bench, compute, splits = self.spec, self.bench, self.compute, self.rows()
         bench.require_fit(spec, splits["train"], len(self.dataset.labels), compute)
         read = bench.tell(_read(splits, self.dataset.labels))
@@ -164,7 +165,8 @@ class _Subject:
             with self.clock("memory"):
                 memory = bench.memory(spec, encoder, splits["train"], compute)
             learned, self.clock.seconds["features"] = self._constant(learned)
-            found = fit(encoder, self.method, learned["train"], learned["dev"], spec.train, compute, bench.observer)
+            onlooker = progress.Kept(folder, spec, bench.observer)
+            found = fit(encoder, self.method, learned["train"], learned["dev"], spec.train, compute, onlooker)
             with self.clock("check"):
                 removed = _removed(encoder, self._assembled, learned["dev"], spec, compute)
         self.clock.seconds |= found.seconds
@@ -213,6 +215,7 @@ class _Subject:
         whole = record.model_copy(update={**changed, "timings": {**record.timings, **clock.seconds}})
         card.write(folder, whole)
         write_json(folder / "record.json", whole)
+        progress.forget(folder)
         return whole
 
     def _answers(self, test: TokenizedSplit) -> Logits:
