@@ -149,7 +149,8 @@ def explain(model: PreTrainedModel, tokenizer: Any, reading: Reading, answer: st
     types = None if reading.types is None else torch.from_numpy(reading.types)[None]
     words = torch.from_numpy(reading.owners >= 0)
     hidden = torch.where(words, _hiding(tokenizer), ids)
-    labels = {name: int(index) for index, name in (model.config.id2label or {}).items()}
+    names = {int(index): str(name) for index, name in (model.config.id2label or {}).items()}
+    labels = {name: index for index, name in names.items()}
     with torch.no_grad():
         target = labels.get(answer) if answer is not None else int(_logits(model, ids, types).argmax())
     if target is None:
@@ -164,7 +165,7 @@ def explain(model: PreTrainedModel, tokenizer: Any, reading: Reading, answer: st
     weights = np.zeros(len(reading.words))
     np.add.at(weights, reading.owners[reading.owners >= 0], carried[reading.owners >= 0])
     return Explanation(
-        answer=str(model.config.id2label[target]),
+        answer=names[target],
         words=reading.words,
         weights=tuple(weights.tolist()),
         rest=float(carried[reading.owners < 0].sum()),

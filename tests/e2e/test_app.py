@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -271,6 +272,9 @@ def test_only_this_machine_is_answered_and_no_folder_is_an_error(results: Path, 
     with pytest.raises(SystemExit) as left:
         main(["app", str(tmp_path / "none")])
     assert left.value.code == 3
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as left:
+        main(["app", str(results), "--port", str(taken.getsockname()[1])])
+    assert left.value.code == 4
 
 
 @pytest.mark.slow
@@ -310,3 +314,26 @@ def test_every_experiment_is_drawn(visit: Callable[..., Visit], address: str, na
     assert page.locator(f"#finding-{name} .trouble").count() == 0
     assert overflow(page) <= 0
     one.require_clean()
+
+
+def test_without_the_extra_a_sentence_says_what_to_install(results: Path) -> None:
+    code = "import sys; sys.modules['gradio'] = None; from welltuned.cli import main; main(['app', sys.argv[1]])"
+    done = subprocess.run([sys.executable, "-c", code, str(results)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'welltuned[app]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_command_says_where_and_ends_at_a_signal(results: Path) -> None:
+    command = [sys.executable, "-m", "welltuned", "app", str(results), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        address = running.stdout.readline().split()[0]
+        port = int(address.rsplit(":", 1)[1])
+        assert port > 0
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 130
+        assert "Traceback" not in running.stderr.read()
+    assert address.startswith("http://127.0.0.1:")

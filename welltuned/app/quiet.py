@@ -1,4 +1,7 @@
-"""Gradio, told before it is imported to send nothing anywhere; the other files of this folder take ``gr`` from here."""
+"""What the extra ``app`` brings, told before it is imported to send nothing anywhere.
+
+The other files of this folder take Gradio and the server under it from here.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,13 @@ os.environ.update(
 
 try:
     import gradio as gr
+    import uvicorn
+    from fastapi import FastAPI
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
 except ImportError as error:
     raise UsageError("the page needs Gradio", mend="pip install 'welltuned[app]'") from error
 
-__all__ = ["QUIET", "SHOWN", "gr", "html"]
+__all__ = ["QUIET", "SHOWN", "FastAPI", "TrustedHostMiddleware", "gr", "html", "uvicorn"]
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 SHOWN: dict[str, Any] = {"show_progress": "minimal", "api_visibility": "private"}

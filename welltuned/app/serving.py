@@ -5,18 +5,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import uvicorn
-from fastapi import FastAPI
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing import TYPE_CHECKING, Any
 
 from welltuned.app import comparison, curves, laboratory, looks, playground
 from welltuned.app.folder import shelf
-from welltuned.app.quiet import QUIET, gr, html
+from welltuned.app.quiet import QUIET, FastAPI, TrustedHostMiddleware, gr, html, uvicorn
 from welltuned.errors import DataError, ResourceError, UsageError
 from welltuned.report.markup import element
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLICY = (
