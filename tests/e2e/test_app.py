@@ -44,8 +44,35 @@ PATIENCE = 20_000
 
 
 @contextmanager
+def nothing_asked_of_others() -> Iterator[None]:
+    """This process looks up no name, and connects to no address, but this machine's own."""
+    asked: list[Any] = []
+    look_up, connect = socket.getaddrinfo, socket.socket.connect
+
+    def looking_up(host: Any, *rest: Any, **more: Any) -> Any:
+        asked.append(host)
+        return look_up(host, *rest, **more)
+
+    def connecting(one: socket.socket, address: Any) -> Any:
+        asked.append(address[0] if isinstance(address, tuple) else "localhost")
+        return connect(one, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", looking_up)
+        patch.setattr(socket.socket, "connect", connecting)
+        yield
+    assert {str(host) for host in asked} <= {"127.0.0.1", "localhost", "::1"}
+
+
+@contextmanager
 def served(root: Path) -> Iterator[str]:
-    """The page's address while it is served from a thread of this process."""
+    """The page's address while it is served from a thread of this process, which asks nothing of any other."""
+    with nothing_asked_of_others(), _serving(root) as address:
+        yield address
+
+
+@contextmanager
+def _serving(root: Path) -> Iterator[str]:
     from welltuned.app.serving import application
 
     listening = socket.create_server(("127.0.0.1", 0))
@@ -197,7 +224,7 @@ def test_a_slider_changes_the_drawing(visit: Callable[..., Visit], address: str)
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     one.settle(lambda: page.get_attribute("#finding-weights img", "src") != before)
-    one.settle(lambda: "query (-1.75, 1, 1)" in page.inner_text("#finding-weights pre"))
+    one.settle(lambda: "query (-1.75, 1, 1)" in page.inner_text("#numbers-weights pre"))
     page.fill("#weights-keys textarea", "1,2\n3,4")
     page.keyboard.press("Tab")
     page.wait_for_selector("#finding-weights .trouble")

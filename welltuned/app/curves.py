@@ -60,7 +60,8 @@ def standing(folder: str) -> str:
     """How far each run is that has not finished."""
     found = contents(Path(folder))
     if not found.going:
-        return framed(element("p", f"{len(found.runs)} finished; no training is under way here.", class_="quiet"))
+        finished = f"{len(found.runs)} finished; no" if found.runs else "No"
+        return framed(element("p", f"{finished} training is under way here.", class_="quiet"))
     columns = [Column("run"), Column("epoch", numeric=True), Column("train", numeric=True),
                Column("dev", numeric=True), Column("last heard of")]  # fmt: skip
     lines = [_line(name, one) for name, one in found.going.items()]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from welltuned.app import turns
-from welltuned.app.markup import framed, told
+from welltuned.app.markup import as_ours, framed, trouble
 from welltuned.app.quiet import QUIET, SHOWN, gr, html
 from welltuned.app.sliders import Control, Scale, controls, given
 from welltuned.attention import drawing, experiments
@@ -47,11 +47,12 @@ def _panel(name: str, kind: type[Experiment], menu: Any, turned_to: Any, *, visi
             html(framed(element("p", _about(kind))))
             widgets = [(one, widget) for one in controls(kind) for widget in _widgets(name, one)]
         with gr.Column(scale=3, min_width=300):
-            shown = html(elem_id=f"finding-{name}")
+            drawn = html(elem_id=f"finding-{name}", elem_classes="drawing")
+            told = html(elem_id=f"numbers-{name}", elem_classes="numbers")
     inputs = [widget for _, widget in widgets]
 
     def draw(chosen: str, *values: Any) -> Any:
-        return finding(kind, values) if chosen == name else gr.skip()
+        return finding(kind, values) if chosen == name else (gr.skip(), gr.skip())
 
     changes = [
         event
@@ -59,7 +60,7 @@ def _panel(name: str, kind: type[Experiment], menu: Any, turned_to: Any, *, visi
         for event in ([widget.change] if one.scales or isinstance(one.value, bool) else [widget.submit, widget.blur])
     ]
     gr.on(
-        [turned_to, menu.change, *changes], draw, [menu, *inputs], shown, trigger_mode="always_last",
+        [turned_to, menu.change, *changes], draw, [menu, *inputs], [drawn, told], trigger_mode="always_last",
         **SHOWN,
     )  # fmt: skip
     return panel
@@ -92,13 +93,15 @@ def _slider(scale: Scale, label: str, info: str | None, place: str) -> Any:
     return gr.Slider(scale.low, scale.high, scale.value, step=scale.step, label=label, info=info, elem_id=place)
 
 
-@told
-def finding(kind: type[Experiment], values: Sequence[Any]) -> str:
-    """What an experiment finds with these numbers, drawn and told, as HTML."""
-    made = _base.made(kind, given(kind, values))
-    found = _base.found(made, _encoder, "the numbers beside")
-    lines = [element("h3", "In numbers"), markup.block("\n".join(found.lines))]
-    return framed(join([*_drawn(kind, found), *lines]))
+def finding(kind: type[Experiment], values: Sequence[Any]) -> tuple[str, str]:
+    """What an experiment finds with these numbers, drawn, and told, as HTML; or why it finds nothing."""
+    try:
+        made = _base.made(kind, given(kind, values))
+        found = _base.found(made, _encoder, "the numbers of this experiment")
+        drawn = join(_drawn(kind, found))
+    except Exception as error:
+        return framed(trouble(as_ours(error))), ""
+    return framed(drawn), framed(element("h3", "In numbers"), markup.block("\n".join(found.lines)))
 
 
 def _drawn(kind: type[Experiment], found: Finding) -> list[str]:

@@ -25,7 +25,7 @@ def note(what: str, *more: str) -> Markup:
 
 def trouble(error: WelltunedError, what: str = "") -> Markup:
     """An error: what, where, why, and how to mend it."""
-    lines = [element("p", element("strong", f"{what}: {error.what}" if what else _capital(error.what)))]
+    lines = [element("p", element("strong", f"{what}: {error.what}" if what else error.what))]
     lines += [
         element("p", f"{name}: {text}")
         for name, text in (("Where", error.where), ("Why", error.why), ("To mend it", error.mend))
@@ -57,10 +57,6 @@ def as_ours(error: Exception) -> WelltunedError:
         why=str(error) or None,
         mend="the terminal where the page is served shows the details",
     )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def folded(heading: str, body: str) -> Markup:

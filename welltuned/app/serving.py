@@ -36,7 +36,7 @@ def page(root: Path) -> Any:
             visible=len(names) > 1, interactive=True, elem_id="results",
         )  # fmt: skip
         with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Comparison", id="comparison", elem_id="tab-comparison", render_children=True):
+            with gr.Tab("Comparison", id="comparison", elem_id="tab-comparison", render_children=True) as first:
                 told = html(elem_id="comparison")
             with gr.Tab("Curves", id="curves", elem_id="tab-curves", render_children=True):
                 curves.tab(results, blocks.load)
@@ -44,7 +44,7 @@ def page(root: Path) -> Any:
                 playground.tab(results, blocks.load, play.select)
             with gr.Tab("Attention", id="attention", elem_id="tab-attention", render_children=True) as attention:
                 laboratory.tab(attention.select)
-        gr.on([blocks.load, results.change], comparison.shown, results, told, **QUIET)
+        gr.on([blocks.load, results.change, first.select], comparison.shown, results, told, **QUIET)
     return blocks
 
 

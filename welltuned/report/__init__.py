@@ -63,6 +63,8 @@ def render(folder: Path) -> Path:
 def parts(folder: Path) -> list[Section]:
     """What stands on the page of a finished command under its verdict; nothing is written.
 
+    Runs of a comparison whose records are damaged are left out.
+
     Raises:
         DataError: the folder holds no record that has a page, or a damaged one.
     """
@@ -123,14 +125,22 @@ def _render_comparison(folder: Path, record: ComparisonRecord) -> Path:
 
 
 def _comparison_parts(folder: Path, record: ComparisonRecord, draw: _Drawer) -> list[Section]:
-    record, runs = _with_later_looks(folder, record), _runs(folder, record)
+    record, runs = _with_later_looks(folder, record), _runs(folder, record, damaged_too=False)
     return page.comparison_parts(record, runs, draw(gallery.of_comparison(record, runs)))
 
 
-def _runs(folder: Path, record: ComparisonRecord) -> dict[str, RunRecord]:
+def _runs(folder: Path, record: ComparisonRecord, *, damaged_too: bool = True) -> dict[str, RunRecord]:
+    """The records of a comparison's runs; ``damaged_too`` raises at one that cannot be read."""
     names = {name for row in record.table for name in row.runs if Path(name).name == name}
     kept = sorted(name for name in names if (folder / "runs" / name / "record.json").is_file())
-    return {name: records.read_run(folder / "runs" / name) for name in kept}
+    runs = {}
+    for name in kept:
+        try:
+            runs[name] = records.read_run(folder / "runs" / name)
+        except DataError:
+            if damaged_too:
+                raise
+    return runs
 
 
 def _render_run(folder: Path, record: RunRecord) -> Path:
