@@ -75,6 +75,7 @@ class Explanation:
         words: of the row, seen or not.
         weights: one a word; below 0 for words that spoke against the answer, 0 for those not seen.
         rest: what tokens of no word carry.
+        odds: the answer's log-odds.
         difference: the answer's log-odds less those with every word hidden.
         delta: all weights together less ``difference``: the error of the numeric integral.
         steps: points at which the gradient was taken.
@@ -84,6 +85,7 @@ class Explanation:
     words: tuple[Word, ...]
     weights: tuple[float, ...]
     rest: float
+    odds: float
     difference: float
     delta: float
     steps: int
@@ -160,7 +162,7 @@ def explain(model: PreTrainedModel, tokenizer: Any, reading: Reading, answer: st
         return log_odds(_logits(model, rows, types), target)
 
     with torch.no_grad():
-        difference = float(odds(ids) - odds(hidden))
+        whole, difference = float(odds(ids)), float(odds(ids) - odds(hidden))
     carried, delta, steps = _integrated(model, odds, ids, hidden, difference)
     weights = np.zeros(len(reading.words))
     np.add.at(weights, reading.owners[reading.owners >= 0], carried[reading.owners >= 0])
@@ -169,6 +171,7 @@ def explain(model: PreTrainedModel, tokenizer: Any, reading: Reading, answer: st
         words=reading.words,
         weights=tuple(weights.tolist()),
         rest=float(carried[reading.owners < 0].sum()),
+        odds=whole,
         difference=difference,
         delta=delta,
         steps=steps,

@@ -85,6 +85,7 @@ def test_weights_are_complete(family: str, method: str, tiny: Find, tmp_path: Pa
                 for row in (ids, hidden)
             )
         assert found.answer == label
+        assert found.odds == pytest.approx(seen, abs=1e-5)
         assert found.difference == pytest.approx(seen - unseen, abs=1e-5)
         assert sum(found.weights) + found.rest - found.delta == pytest.approx(found.difference, abs=1e-5)
         assert abs(found.delta) <= max(0.02 * abs(found.difference), 0.005)

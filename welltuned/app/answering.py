@@ -216,8 +216,9 @@ def _explained(name: str, one: Explanation) -> Markup:
 def _complete(one: Explanation) -> str:
     total = sum(one.weights) + one.rest
     return (
-        f"From every word hidden to the whole text the log-odds of “{one.answer}” change by {_signed(one.difference)} "
-        f"nats; the weights add up to {_signed(total)} (convergence delta {one.delta:.1g}, {one.steps} steps)."
+        f"The log-odds of “{one.answer}” are {_signed(one.odds)} nats for this text, and "
+        f"{_signed(one.odds - one.difference)} with every word hidden. The weights add up to {_signed(total)}, the "
+        f"difference is {_signed(one.difference)} (convergence delta {one.delta:.1g}, {one.steps} steps)."
     )
 
 

@@ -15,6 +15,7 @@ from welltuned import report
 from welltuned.errors import WelltunedError
 from welltuned.progress import PROGRESS
 from welltuned.record import ComparisonRecord, Progress, RunRecord, SearchRecord
+from welltuned.report.page import run_verdict
 from welltuned.spec import RunSpec, short_name
 
 RUN_FILES = ("record.json", PROGRESS)
@@ -43,7 +44,7 @@ class Contents:
     """A folder of results.
 
     Attributes:
-        results: the record of the finished command, where it is finished.
+        results: the record of the finished command, where it is finished; of a run of a comparison its own.
         runs: finished runs by the names of their folders.
         going: runs that have no record yet.
         damaged: what cannot be read, by the name of its file or folder, and why.
@@ -71,6 +72,8 @@ class Contents:
     @property
     def verdict(self) -> str:
         """What was found, or how far it is."""
+        if isinstance(self.results, RunRecord):
+            return run_verdict(self.results)
         if self.results is not None and (verdict := getattr(self.results, "verdict", None)):
             return str(verdict)
         finished, going = len(self.runs), len(self.going)
@@ -180,6 +183,8 @@ def contents(folder: Path) -> Contents:
         except (WelltunedError, FileNotFoundError) as error:
             if isinstance(error, WelltunedError) and not _vanished(place):
                 damaged[place.name] = error
+    if results is None and folder.name in runs and run_folders(folder) == [folder]:
+        results = runs[folder.name]
     return Contents(folder, results, runs, going, damaged)
 
 

@@ -42,13 +42,14 @@ def tab(turned_to: Any) -> None:
 
 def _panel(name: str, kind: type[Experiment], menu: Any, turned_to: Any, *, visible: bool) -> Any:
     """The controls of one experiment and its drawing, made whenever a number changes or the experiment is chosen."""
-    with gr.Column(visible=visible) as panel, gr.Row(elem_classes="laboratory"):
-        with gr.Column(scale=2, min_width=280):
-            html(framed(element("p", _about(kind))))
-            widgets = [(one, widget) for one in controls(kind) for widget in _widgets(name, one)]
-        with gr.Column(scale=3, min_width=300):
-            drawn = html(elem_id=f"finding-{name}", elem_classes="drawing")
-            told = html(elem_id=f"numbers-{name}", elem_classes="numbers")
+    with gr.Column(visible=visible) as panel:
+        html(framed(element("p", _about(kind) + ".")))
+        with gr.Row(elem_classes="laboratory"):
+            with gr.Column(scale=2, min_width=280):
+                widgets = [(one, widget) for one in controls(kind) for widget in _widgets(name, one)]
+            with gr.Column(scale=3, min_width=300):
+                drawn = html(elem_id=f"finding-{name}", elem_classes="drawing")
+                told = html(elem_id=f"numbers-{name}", elem_classes="numbers")
     inputs = [widget for _, widget in widgets]
 
     def draw(chosen: str, *values: Any) -> Any:
@@ -98,14 +99,17 @@ def finding(kind: type[Experiment], values: Sequence[Any]) -> tuple[str, str]:
     try:
         made = _base.made(kind, given(kind, values))
         found = _base.found(made, _encoder, "the numbers of this experiment")
-        drawn = join(_drawn(kind, found))
+        drawn = join(_drawn(found))
     except Exception as error:
         return framed(trouble(as_ours(error))), ""
     return framed(drawn), framed(element("h3", "In numbers"), markup.block("\n".join(found.lines)))
 
 
-def _drawn(kind: type[Experiment], found: Finding) -> list[str]:
-    pictures = [Picture(name, _about(kind) + ".", "\n".join(found.lines), draw) for name, draw in found.figures.items()]
+def _drawn(found: Finding) -> list[str]:
+    pictures = [
+        Picture(name, name.replace("-", ", ") + ".", "\n".join(found.lines), draw)
+        for name, draw in found.figures.items()
+    ]
     with turns.drawing:
         pngs = [drawing.png(one.draw()) for one in pictures]
     return [

@@ -182,5 +182,5 @@ def test_the_global_plotting_interface_is_not_loaded():
 def test_curves_of_runs_that_have_not_ended_stand_in_panels_of_their_own():
     curve = make_run().curve
     axes = figures.curve_panels("yesno", {"lora": [curve[:3], curve[:2]], "head": [curve[:1]]}).axes
-    assert [panel.get_title() for panel in axes] == ["lora (mean of 2 seeds)", "head (one seed)"]
+    assert [panel.get_title(loc="left") for panel in axes] == ["lora (mean of 2 seeds)", "head (one seed)"]
     assert max(max(line.get_xdata()) for line in axes[0].lines) == 3
