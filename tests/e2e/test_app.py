@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import signal
@@ -67,8 +68,21 @@ def nothing_asked_of_others() -> Iterator[None]:
 @contextmanager
 def served(root: Path) -> Iterator[str]:
     """The page's address while it is served from a thread of this process, which asks nothing of any other."""
-    with nothing_asked_of_others(), _serving(root) as address:
+    with nothing_asked_of_others(), own_loop(), _serving(root) as address:
         yield address
+
+
+@contextmanager
+def own_loop() -> Iterator[None]:
+    """An event loop for this thread where it has none: Gradio would make one, and leave it open."""
+    if asyncio._get_running_loop() is not None:
+        yield
+        return
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @contextmanager
@@ -288,7 +302,7 @@ def test_a_damaged_model_is_told_beside_the_answers_of_the_others(
         one.require_clean()
 
 
-def test_only_this_machine_is_answered_and_no_folder_is_an_error(results: Path, tmp_path: Path) -> None:
+def test_only_this_machine_is_answered_and_no_file_is_handed_out(results: Path, tmp_path: Path) -> None:
     import httpx
 
     with served(results) as place:
@@ -296,6 +310,8 @@ def test_only_this_machine_is_answered_and_no_folder_is_an_error(results: Path, 
         answer = httpx.get(place)
         assert answer.status_code == 200
         assert "default-src 'self'" in answer.headers["content-security-policy"]
+        for file in ("/etc/passwd", results / "results.json", Path(__file__), "pyproject.toml"):
+            assert httpx.get(f"{place}/gradio_api/file={file}").status_code in (403, 404)
     with pytest.raises(SystemExit) as left:
         main(["app", str(tmp_path / "none")])
     assert left.value.code == 3

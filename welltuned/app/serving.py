@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,8 @@ from welltuned.report.markup import element
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "localhost", "::1": "[::1]"}
+"""Addresses that only this machine reaches, each as a browser asks for it."""
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
@@ -48,7 +49,7 @@ def page(root: Path) -> Any:
     return blocks
 
 
-def application(root: Path, hosts: tuple[str, ...] | None = LOOPBACK) -> FastAPI:
+def application(root: Path, hosts: Iterable[str] | None = tuple(LOOPBACK.values())) -> FastAPI:
     """The page as an ASGI application.
 
     Args:
@@ -58,19 +59,23 @@ def application(root: Path, hosts: tuple[str, ...] | None = LOOPBACK) -> FastAPI
     Raises:
         DataError: there is no such folder.
     """
-    if not root.is_dir():
-        raise DataError(
-            "there is no such folder", where=str(root), mend="name the --out folder of a welltuned command, or make it"
-        )
+    _require_folder(root)
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     site.add_middleware(Policed)
     if hosts is not None:
         site.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     gr.mount_gradio_app(
         site, page(root), path="", footer_links=[], show_error=False, ssr_mode=False, pwa=False,
-        enable_monitoring=False, mcp_server=False, theme=looks.theme(), head=looks.head(),
+        enable_monitoring=False, mcp_server=False, max_file_size="1kb", theme=looks.theme(), head=looks.head(),
     )  # fmt: skip
     return site
+
+
+def _require_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise DataError(
+            "there is no such folder", where=str(root), mend="name the --out folder of a welltuned command, or make it"
+        )
 
 
 class Policed:
@@ -103,8 +108,9 @@ def serve(root: Path, host: str, port: int, ready: Callable[[str], None]) -> Non
         UsageError: the host is not one of this machine.
         ResourceError: the port is taken.
     """
-    site = application(root, LOOPBACK if host in LOOPBACK else None)
+    _require_folder(root)
     listening = _bound(host, port)
+    site = application(root, LOOPBACK.values() if host in LOOPBACK else None)
     name = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(site, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     ready(f"http://{name}:{listening.getsockname()[1]}")
