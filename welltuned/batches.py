@@ -181,8 +181,7 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
     """
     texts, cut = list(split.text), np.zeros(len(split), np.bool_)
     if split.pair is not None:
-        room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
-        texts, cut = _shorten(texts, tokenizer, max(1, room // 2))
+        texts, cut = shortened(texts, tokenizer, max_length)
     questions_cut = int(cut.sum())
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.uint8]] = []
@@ -215,21 +214,23 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
     )
 
 
-def _shorten(texts: list[str], tokenizer: Any, limit: int) -> tuple[list[str], NDArray[np.bool_]]:
-    """Cut texts of more than ``limit`` tokens before the character that token number ``limit + 1`` belongs to.
+def shortened(texts: Sequence[str], tokenizer: Any, max_length: int) -> tuple[list[str], NDArray[np.bool_]]:
+    """First texts of pairs as :func:`tokenize` lets them in, and which of them [N] were cut for it.
 
-    A text has at most a token a byte (byte-level vocabularies), and one more for a space put before it.
+    A text may fill half of the room; one of more tokens is cut before the character that the next token belongs to.
+    It has at most a token a byte (byte-level vocabularies), and one more for a space put before it.
     """
+    limit = max(1, (max_length - tokenizer.num_special_tokens_to_add(pair=True)) // 2)
     long = [i for i, text in enumerate(texts) if len(text.encode()) >= limit]
-    shortened, cut = list(texts), np.zeros(len(texts), np.bool_)
+    fitting, cut = list(texts), np.zeros(len(texts), np.bool_)
     if not long:
-        return shortened, cut
+        return fitting, cut
     encoded = tokenizer([texts[i] for i in long], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     for row, offsets in zip(long, encoded["offset_mapping"], strict=True):
         if len(offsets) > limit:
-            shortened[row] = texts[row][: offsets[limit][0]].rstrip()
+            fitting[row] = texts[row][: offsets[limit][0]].rstrip()
             cut[row] = True
-    return shortened, cut
+    return fitting, cut
 
 
 def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int) -> list[Ints]:

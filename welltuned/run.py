@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from welltuned import __version__, alarms, artifact, card, methods
+from welltuned import __version__, alarms, artifact, card, methods, progress
 from welltuned.alarms import Reading, Removal
 from welltuned.answering import Logits, predict
 from welltuned.batches import Ints, TokenizedSplit
@@ -75,12 +75,12 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
     finished = subject.finished(folder, MODEL)
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
-        forget_checkpoints(folder)
+        _arrived(folder)
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
     record = subject.leave_whole(folder, *subject.train(folder))
-    forget_checkpoints(folder)
+    _arrived(folder)
     return record
 
 
@@ -112,7 +112,7 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn | None = No
     finished = subject.finished(folder)
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
-        forget_checkpoints(folder)
+        _arrived(folder)
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
@@ -125,7 +125,7 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn | None = No
     _begin(folder, spec, predictions)
     write_bytes(folder / STATE, save(subject.method.state(subject.encoder)))
     write_json(folder / "record.json", record)
-    forget_checkpoints(folder)
+    _arrived(folder)
     return record
 
 
@@ -149,6 +149,12 @@ def _state(folder: Path) -> dict[str, Tensor] | None:
         return load_file(folder / STATE)
     except (OSError, SafetensorError):
         return None
+
+
+def _arrived(folder: Path) -> None:
+    """What told of a training under way goes: the record is there, or the trial was given up."""
+    forget_checkpoints(folder)
+    progress.forget(folder)
 
 
 def forget_state(folder: Path) -> None:
@@ -187,7 +193,7 @@ class _Subject:
         """Keep what a trial had learned when it was given up."""
         data, weights = self.dataset.hash, self.origin.weights_hash
         write_json(folder / GIVEN_UP, GivenUp(id=self.spec.id, data_hash=data, weights_hash=weights, curve=curve))
-        forget_checkpoints(folder)
+        _arrived(folder)
 
     def require_hope(self, folder: Path, go_on: GoOn | None) -> None:
         """Give a trial up again that was given up before, if that is still the judgement.
@@ -259,9 +265,8 @@ class _Subject:
     def _carried(self, rows: Splits, folder: Path, go_on: GoOn | None) -> Fit:
         """The training to its end: from its newest checkpoint, or from a beginning that another run has in common."""
         spec, bench = self.spec, self.bench
-        training = Training(
-            self.encoder, self.method, rows["train"], rows["dev"], spec.train, self.compute, bench.observer
-        )
+        onlooker = progress.Kept(folder, spec, bench.observer)
+        training = Training(self.encoder, self.method, rows["train"], rows["dev"], spec.train, self.compute, onlooker)
         identity = Identity(spec.id, self.dataset.hash, self.origin.weights_hash)
         store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
         stages, per_epoch = bench.stages, training.per_epoch
@@ -298,6 +303,7 @@ class _Subject:
         whole = record.model_copy(update={**changed, "timings": {**record.timings, **clock.seconds}})
         card.write(folder, whole)
         write_json(folder / "record.json", whole)
+        progress.forget(folder)
         return whole
 
     def _answers(self, test: TokenizedSplit) -> Logits:

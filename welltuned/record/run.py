@@ -162,6 +162,14 @@ class RunRecord(Schema):
         return self.columns.get("text_pair") is not None
 
 
+class Progress(Schema):
+    """How far a run has come that has no record yet; ``progress.json`` of its folder."""
+
+    schema_version: int = SCHEMA
+    spec: RunSpec
+    curve: list[EpochRow] = Field(default_factory=list)
+
+
 class Score(Schema):
     """An accuracy with its interval at ``level``."""
 
