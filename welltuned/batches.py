@@ -8,6 +8,7 @@ Shapes (the letters of :mod:`welltuned.shapes`)::
     Batch.labels  [B]    int64   class indices; None where they are sealed
     Batch.rows    [B]    int64   indices into the split
     Batch.features [B, d] float  pooled representations, where the encoder below the head was run before
+    Batch.states  [B, T, d] float  hidden states at the frontier, where the blocks below it were run before
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class Batch:
     labels: Tensor | None
     rows: Tensor
     features: Tensor | None = None
+    states: Tensor | None = None
 
     def __len__(self) -> int:
         return self.rows.shape[0]
@@ -66,6 +68,7 @@ class TokenizedSplit:
         truncation: how many rows lost tokens.
         cut: [N] whether the row lost tokens.
         features: [N, d] pooled representations once computed; then no token reaches the encoder.
+        states: [sum of lengths, d] hidden states at the frontier once computed.
     """
 
     ids: NDArray[np.int32]
@@ -78,6 +81,7 @@ class TokenizedSplit:
     truncation: Truncation
     cut: NDArray[np.bool_] = field(repr=False)
     features: Tensor | None = None
+    states: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -121,7 +125,16 @@ class TokenizedSplit:
             torch.from_numpy(types) if self.has_types else None,
             labels,
             index,
+            states=None if self.states is None else self._states(rows, width),
         )
+
+    def _states(self, rows: Ints, width: int) -> Tensor:
+        assert self.states is not None
+        states = np.zeros((len(rows), width, self.states.shape[1]), np.float32)
+        for at, row in enumerate(rows):
+            start, end = self.offsets[row], self.offsets[row + 1]
+            states[at, : end - start] = self.states[start:end]
+        return torch.from_numpy(states)
 
     def take(self, rows: Ints) -> TokenizedSplit:
         """These rows alone, in this order."""
@@ -136,6 +149,7 @@ class TokenizedSplit:
             cut=self.cut[rows],
             truncation=Truncation(rows=len(rows), cut=int(self.cut[rows].sum())),
             features=None if self.features is None else self.features[torch.from_numpy(rows)],
+            states=None if self.states is None else self.states[where],
         )
 
 
@@ -241,9 +255,13 @@ def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int)
 
 def sorted_batches(split: TokenizedSplit, batch_size: int) -> Iterator[Batch]:
     """Every row once, longest first, so that padding is least and memory peaks at once."""
-    order = np.argsort(-split.lengths, kind="stable")
-    for rows in _chunks(order, batch_size):
+    for rows in _chunks(longest_first(split), batch_size):
         yield split.batch(rows)
+
+
+def longest_first(split: TokenizedSplit) -> Ints:
+    """[N] rows by falling length; of equals the first stays first."""
+    return np.argsort(-split.lengths, kind="stable")
 
 
 def _by_length(rows: Ints, lengths: Ints) -> Ints:
