@@ -64,6 +64,7 @@ class Tally:
     refused: int = 0
     accepted: int = 0
     rss: list[int] = field(default_factory=list)
+    elapsed: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,11 @@ async def load(address: str, process: psutil.Process, asked: Traffic, args: Any,
 
         async def phase(seconds: float, tally: Tally) -> None:
             until = time.perf_counter() + seconds
+            started = time.perf_counter()
             watching = asyncio.create_task(watch(process, tally, seconds))
             await asyncio.gather(*(client(i, http, asked, args, until, tally) for i in range(args.clients)))
             watching.cancel()
+            tally.elapsed = time.perf_counter() - started
 
         await phase(WARMING, Tally())
         tally = Tally()
@@ -176,7 +179,7 @@ def summary(tally: Tally, minutes: float) -> dict[str, Any]:
         **counted,
         "errors_5xx": sum(n for status, n in tally.statuses.items() if status.startswith("5")),
         "statuses": dict(sorted(tally.statuses.items())),
-        "answers_a_second": len(tally.seconds) / (60 * minutes),
+        "answers_a_second": len(tally.seconds) / tally.elapsed,
         "seconds": {f"p{q}": float(np.percentile(seconds, q)) for q in (50, 95, 99)},
         "rss_mib": [round(one / MIB) for one in tally.rss],
     }

@@ -26,15 +26,17 @@ NAN = "zzz"
 
 
 class Counting:
-    """Says "long" of rows with more than ten tokens; waits for ``open`` before each batch and keeps its sizes."""
+    """Says "long" of rows with more than ten tokens; waits for ``open`` in each batch and keeps its size."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.open = threading.Event()
         self.open.set()
+        self.begun = 0
         self.batches: list[tuple[int, int]] = []
         self._poison, self._nan = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (POISON, NAN))
 
     def __call__(self, batch: Batch) -> Tensor:
+        self.begun += 1
         assert self.open.wait(20)
         self.batches.append((batch.ids.shape[0], batch.ids.shape[1]))
         rows = [str(row) for row in batch.ids.tolist()]

@@ -124,7 +124,7 @@ def test_a_full_line_is_429_and_loses_nothing(pair_model: Served) -> None:
     forward.open.clear()
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(client.post, "/predict", json=ROW)
-        until(lambda: len(service.line) == 0 and service.gate.inside == 1 and not first.done())
+        until(lambda: forward.begun == 2)
         waiting = pool.submit(client.post, "/predict", json={"items": [ROW] * 3})
         until(lambda: len(service.line) == 3)
         refused = client.post("/predict", json={"items": [ROW] * 2})
@@ -160,7 +160,7 @@ def test_rows_that_wait_together_are_computed_together(pair_model: Served) -> No
     forward.open.clear()
     with ThreadPoolExecutor(24) as pool:
         first = pool.submit(client.post, "/predict", json=ROW)
-        until(lambda: service.gate.inside == 1 and len(service.line) == 0)
+        until(lambda: forward.begun == 2)
         rows = [pool.submit(client.post, "/predict", json=LONG if i % 2 else ROW) for i in range(20)]
         until(lambda: len(service.line) == 20)
         forward.open.set()
@@ -198,7 +198,7 @@ def test_the_document_tells_paths_limits_errors_and_examples(client: TestClient)
     document = client.get("/openapi.json").json()
     assert set(document["paths"]) == set(PATHS) - {"/openapi.json"}
     predict = document["paths"]["/predict"]["post"]
-    assert set(predict["responses"]) == {"200", "408", "413", "415", "422", "429", "503"}
+    assert set(predict["responses"]) == {"200", "408", "413", "415", "422", "429", "500", "503"}
     content = predict["requestBody"]["content"]["application/json"]
     assert "200" in json.dumps(content["schema"])
     for example in content["examples"].values():
