@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from welltuned.serving.batching import PADDING, together
+from welltuned.serving.batching import SPARED, together
 
 LENGTHS = st.lists(st.integers(3, 256), min_size=1, max_size=80)
 
@@ -21,7 +21,7 @@ def test_the_oldest_goes_and_the_batch_keeps_its_bounds(lengths: list[int], toke
     assert batch == sorted(batch)
     if len(batch) > 1:
         assert area(batch) <= tokens
-        assert sum(batch) >= (1 - PADDING) * len(batch) * max(batch)
+        assert len(batch) * max(batch) - sum(batch) <= SPARED * (len(batch) - 1)
 
 
 @given(LENGTHS)
