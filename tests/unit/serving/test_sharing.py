@@ -53,15 +53,15 @@ from welltuned.serving.sharing import TensorPool
 N, folder, shared = 6, sys.argv[1], sys.argv[2] == "shared"
 def filled(seed):
     torch.manual_seed(0)
-    big = torch.randn(2500, 2500)
+    big = torch.randn(3200, 3200)
     torch.manual_seed(seed)
-    return {"0.weight": big, "1.weight": torch.randn(4, 2500)}
+    return {"0.weight": big, "1.weight": torch.randn(4, 3200)}
 for i in range(N):
     save_file(filled(i), f"{folder}/{i}.safetensors")
 def loaded(i):
-    model = nn.Sequential(nn.Linear(2500, 2500, bias=False), nn.Linear(2500, 4, bias=False))
+    model = nn.Sequential(nn.Linear(3200, 3200, bias=False), nn.Linear(3200, 4, bias=False))
     model.load_state_dict(load_file(f"{folder}/{i}.safetensors"), assign=True)
-    model(torch.randn(1, 2500))
+    model(torch.randn(1, 3200))
     return model
 me, pool = psutil.Process(), TensorPool()
 loaded(0); gc.collect()
@@ -71,12 +71,15 @@ for i in range(N):
     if shared:
         pool.admit(models[-1])
     gc.collect()
-print((me.memory_info().rss - before) / (2500 * 2500 * 4))
+print((me.memory_info().rss - before) / (3200 * 3200 * 4))
 """
 
 
 def held(folder: Path, how: str) -> float:
-    """How many times the large tensor's bytes a process holds of six models that have it in common."""
+    """How many times the large tensor's bytes a process holds of six models that have it in common.
+
+    It is above 32 MiB, so that glibc always gives it back to the system once it is freed.
+    """
     done = subprocess.run(
         [sys.executable, "-c", MEMORY, folder, how],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
