@@ -4,14 +4,16 @@
 
 Commands train tiny random models. Each is run once in peace; then again and again in fresh folders, killed with SIGKILL
 at a random moment (and perhaps once more), run again until it is done, and what it left is held against the peaceful
-run: SHA-256 over weights, answers, labels and records without times. Further runs are killed before and after every
-single fsync and rename, and in the middle of a checkpoint's tensors; meet a limit on the size of files; or find every
-file of a checkpoint flipped, cut and deleted. Reports are not drawn. Writes benchmarks/results/soak.json.
+run: SHA-256 over weights, answers, labels and records without times. Further runs are killed before and after single
+calls of fsync and rename, and in the middle of writing tensors; meet a limit on the size of files; or find every file
+of a checkpoint flipped, cut and deleted. Reports are not drawn. Writes benchmarks/results/soak.json, and the figures
+of docs/reliability.md from it.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import importlib
 import json
@@ -33,12 +35,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
+PAGE = ROOT / "docs" / "reliability.md"
+MARKERS = ("<!-- soak -->", "<!-- /soak -->")
 SIZES = {"train": 48, "dev": 16, "test": 16}
 COMMON = ("--max-length", "24", "--batch-size", "8", "--device", "cpu", "--precision", "fp32")
 TRAIN = ("--epochs", "3", "--save-steps", "2", *COMMON)
 TIMES = ("seconds", "timings", "when", "openings", "budget")
 """Fields of records that tell of time; two peaceful runs differ in them too."""
-DISK_POINTS = 40
 
 
 @dataclass(frozen=True)
@@ -103,20 +106,22 @@ def attempt(
         limit: bytes that no file may exceed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log, counted = folder / "log.txt", folder / "points.txt"
+    counted, (heard, said) = folder / "points.txt", os.pipe()
+    fcntl.fcntl(said, fcntl.F_SETPIPE_SZ, 1 << 20)  # more than any command says
     started = time.perf_counter()
     child = os.fork()
     if not child:
-        _become(subject, folder, log, point, counted, limit)
+        _become(subject, folder, said, point, counted, limit)
+    os.close(said)
     if kill_after is not None:
         _kill_after(child, kill_after)
     _, status = os.waitpid(child, 0)
     killed = os.WIFSIGNALED(status)
     points = int(counted.read_text()) if counted.exists() and not killed else 0
-    said = log.read_text(errors="replace")
-    for one in (log, counted):
-        one.unlink(missing_ok=True)
-    return Attempt(None if killed else os.WEXITSTATUS(status), said, time.perf_counter() - started, points)
+    counted.unlink(missing_ok=True)
+    with os.fdopen(heard, errors="replace") as pipe:
+        text = pipe.read()
+    return Attempt(None if killed else os.WEXITSTATUS(status), text, time.perf_counter() - started, points)
 
 
 def _kill_after(child: int, seconds: float) -> None:
@@ -129,14 +134,14 @@ def _kill_after(child: int, seconds: float) -> None:
         os.kill(child, signal.SIGKILL)
 
 
-def _become(subject: Subject, folder: Path, log: Path, point: int | None, counted: Path, limit: int | None) -> None:
+def _become(subject: Subject, folder: Path, said: int, point: int | None, counted: Path, limit: int | None) -> None:
     """The forked process: the command as its user would type it, without drawing a report."""
     code = 99
     try:
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
         os.chdir(folder)
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # what is kept there is killed in mid-write too
         sys.argv = ["welltuned", *subject.arguments]
         _draw_nothing()
         points = _count_points(point) if point is not None else None
@@ -209,6 +214,12 @@ def _timeless(value: Any) -> Any:
     return [_timeless(one) for one in value] if isinstance(value, list) else value
 
 
+def drafts(folder: Path) -> list[str]:
+    """What a kill inside a write leaves: half-written files and folders, under names that nobody reads."""
+    hidden = (path.name for path in folder.rglob(".*"))
+    return [name for name in hidden if not name.startswith(".lock")]
+
+
 def leftovers(out: Path) -> list[str]:
     """Drafts and checkpoints that should be gone once a run is done."""
     return [path.name for path in out.rglob("*") if path.name.startswith(".") or path.name == "checkpoint"]
@@ -216,13 +227,13 @@ def leftovers(out: Path) -> list[str]:
 
 @dataclass
 class Count:
-    """Of one kind of trial."""
+    """Of one kind of trial; ``drafts`` counts kills that left something half-written."""
 
     kills: int = 0
     resumed: int = 0
     equal: int = 0
     runs: int = 0
-    inside_writes: int = 0
+    drafts: int = 0
     went_on_from_checkpoints: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -295,7 +306,7 @@ class Soak:
                 if last.code is not None:
                     break
                 here += 1
-                count.inside_writes += any(path.name.startswith(".") for path in place.rglob("*"))
+                count.drafts += bool(drafts(place))
             if here:
                 count.judge(f"{name}, trial {self._trial}", here, last, place / "out", self.expected[name])
             shutil.rmtree(place)
@@ -314,7 +325,7 @@ class Soak:
             place = self.fresh()
             killed = attempt(subject, place, point=point)
             assert killed.code is None, f"point {point} was not reached: {killed.said}"
-            count.inside_writes += any(path.name.startswith(".") for path in place.rglob("*"))
+            count.drafts += bool(drafts(place))
             last = attempt(subject, place)
             count.judge(f"{name}, point {point}", 1, last, place / "out", self.expected[name])
             shutil.rmtree(place)
@@ -361,13 +372,21 @@ class Soak:
 
     def damage(self, name: str) -> dict[str, Any]:
         """Flip, cut and delete every file of a real checkpoint: each is to be found, and none of it read."""
+        from welltuned.checkpoints import Identity, Store
+
         half = self.half_done(name)
         (newest,) = sorted(half.glob("out/checkpoint/[0-9]*"))[-1:]
         for other in newest.parent.iterdir():
             if other != newest:
                 shutil.rmtree(other)
         found: dict[str, Any] = {"files": 0, "flipped": 0, "cut": 0, "deleted": 0, "found": 0, "faults": []}
-        assert _newest(newest.parent), "the undamaged one is not read"
+        told = json.loads((newest / "state.json").read_bytes())["of"]
+        identity = Identity(told["spec"], told["data"], told["weights"], {})
+
+        def is_read() -> bool:
+            return Store(newest.parent, identity, 2, lambda _: None).newest() is not None
+
+        assert is_read(), "the undamaged one is not read"
         for path in sorted(newest.iterdir()):
             content, found["files"] = path.read_bytes(), found["files"] + 1
             for how, spoilt in _spoilt(content, self.random):
@@ -375,26 +394,13 @@ class Soak:
                 if spoilt is not None:
                     path.write_bytes(spoilt)
                 found[how] += 1
-                if _newest(newest.parent):
+                if is_read():
                     found["faults"].append(f"{path.name}: {how}")
                 else:
                     found["found"] += 1
                 path.write_bytes(content)
         shutil.rmtree(half)
         return found
-
-
-def _newest(folder: Path) -> bool:
-    """Whether a store reads anything from there; whose checkpoint it is, is taken from itself."""
-    from welltuned.checkpoints import Identity, Store
-    from welltuned.checkpoints.identity import circumstances
-
-    told: dict[str, str] = {"spec": "", "data": "", "weights": ""}
-    with suppress(OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
-        told |= json.loads(next(folder.glob("*/state.json")).read_bytes())["of"]
-    if not hasattr(_newest, "identity"):
-        _newest.identity = Identity(told["spec"], told["data"], told["weights"], circumstances())  # type: ignore[attr-defined]
-    return Store(folder, _newest.identity, 2, lambda _: None).newest() is not None  # type: ignore[attr-defined]
 
 
 def _spoilt(content: bytes, chance: random.Random) -> Iterator[tuple[str, bytes | None]]:
@@ -406,11 +412,11 @@ def _spoilt(content: bytes, chance: random.Random) -> Iterator[tuple[str, bytes 
     yield "deleted", None
 
 
-def soak(seed: int, kills: int, points: int | None, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
+def soak(asked: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     """Everything, as the document that is written."""
-    one = Soak(folder, seed)
+    one, seed, kills, points = Soak(folder, asked.seed), asked.seed, asked.kills, asked.points
     found: dict[str, Any] = {"seed": seed, "random": {}, "points": {}, "disk": {}, "damage": {}}
-    started, names = time.perf_counter(), list(one.subjects)
+    started, names = time.perf_counter(), asked.only.split(",") if asked.only else list(one.subjects)
     for i, name in enumerate(names):
         one.in_peace(name)
         share = kills * (i + 1) // len(names) - kills * i // len(names)
@@ -419,10 +425,11 @@ def soak(seed: int, kills: int, points: int | None, folder: Path, tell: Callable
     for name in names:
         found["points"][name] = vars(one.kill_at_every_point(name, points))
         tell(f"{name}, at points: {found['points'][name]}")
-    for name in ("full", "lora"):
-        found["disk"][name] = one.fill_the_disk(name, DISK_POINTS // 2)
+    disk = [name for name in ("full", "lora") if name in names]
+    for name in disk:
+        found["disk"][name] = one.fill_the_disk(name, asked.disk // len(disk))
         tell(f"{name}, disk: {found['disk'][name]}")
-    found["damage"]["lora"] = one.damage("lora")
+    found["damage"][disk[-1]] = one.damage(disk[-1])
     tell(f"damage: {found['damage']}")
     found["minutes"] = round((time.perf_counter() - started) / 60, 1)
     return found | hardware()
@@ -459,18 +466,59 @@ def faults(document: dict[str, Any]) -> list[str]:
     ]
 
 
+def told(document: dict[str, Any]) -> str:
+    """The figures as docs/reliability.md has them."""
+    lines = [
+        "| command | killed at random | went on, equal | killed in a write | went on, equal |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    sums = [0] * 4
+    for name, one in document["random"].items():
+        at = document["points"][name]
+        row = [one["kills"], one["equal"], at["kills"], at["equal"]]
+        sums = [a + b for a, b in zip(sums, row, strict=True)]
+        lines.append(f"| {name} | {' | '.join(map(str, row))} |")
+    lines.append(f"| together | {' | '.join(map(str, sums))} |")
+    disk = list(document["disk"].values())
+    points, named, intact, equal = (sum(one[what] for one in disk) for what in ("points", "told", "intact", "equal"))
+    spoilt = next(iter(document["damage"].values()))
+    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    lines += [
+        "",
+        f"- Disk: {points} limits on the size of a file, from nothing to a checkpoint's largest file: {named} times "
+        f"exit code 4 and a clear error, {intact} times the last checkpoint was unchanged byte for byte and used, "
+        f"{equal} times the result was that of an undisturbed run.",
+        f"- Damage: {spoilt['files']} files of a checkpoint, {spoilt['flipped']} flipped bits, {spoilt['cut']} cuts, "
+        f"{spoilt['deleted']} deletions: {spoilt['found']} of "
+        f"{spoilt['flipped'] + spoilt['cut'] + spoilt['deleted']} found.",
+        f"- {document['minutes']} minutes, seed {document['seed']}, one thread, {document['processor']} "
+        f"({document['cores']} cores), Python {document['python']}, {versions}.",
+    ]
+    return "\n".join(lines)
+
+
+def filled(page: str, document: dict[str, Any]) -> str:
+    """The page with these figures between its two markers."""
+    before, rest = page.split(MARKERS[0])
+    return f"{before}{MARKERS[0]}\n{told(document)}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--points", type=int, default=None, help="of each command at most; else all")
+    parser.add_argument("--disk", type=int, default=40, help="limits on the size of files")
+    parser.add_argument("--only", help="comma-separated commands, full or lora among them; else all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=RESULTS)
     asked = parser.parse_args()
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     preload()
     with tempfile.TemporaryDirectory() as folder:
-        document = soak(asked.seed, asked.kills, asked.points, Path(folder), lambda text: print(text, flush=True))
+        document = soak(asked, Path(folder), lambda text: print(text, flush=True))
     asked.out.write_text(json.dumps(document, indent=1) + "\n")
+    if asked.out == RESULTS:
+        PAGE.write_text(filled(PAGE.read_text(), document))
     sys.exit(f"faults: {faults(document)}" if faults(document) else 0)
 
 

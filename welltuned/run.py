@@ -225,11 +225,11 @@ class _Subject:
         learned = {name: splits[name] for name in ("train", "dev")}
         with out_of_memory_told(f"{spec.method.name} with batches of {spec.train.batch_size}"):
             with self.clock("memory"):
-                memory = bench.memory(spec, encoder, splits["train"], compute)
+                memory = bench.memory(spec, splits["train"], len(self.dataset.labels), compute)
             learned, self.clock.seconds["features"] = self._constant(learned)
             found = self._carried(learned, folder, go_on)
             with self.clock("check"):
-                removed = _removed(encoder, self._assembled, learned["dev"], spec, compute)
+                removed = _removed(encoder, self._assembled, learned["dev"], found.dev_logits, spec, compute)
         self.clock.seconds |= found.seconds
         labels = learned["dev"].known_labels
         record = RunRecord(
@@ -352,12 +352,18 @@ def _read(splits: Splits, names: tuple[str, ...]) -> list[Alarm]:
 
 
 def _removed(
-    encoder: Encoder, fresh: Callable[[], Encoder], dev: TokenizedSplit, spec: RunSpec, compute: Compute
+    encoder: Encoder,
+    fresh: Callable[[], Encoder],
+    dev: TokenizedSplit,
+    logits: Logits,
+    spec: RunSpec,
+    compute: Compute,
 ) -> Removal | None:
     """The first dev rows as trained, and with everything but the head as training began; None where all is head.
 
     Args:
         fresh: makes an encoder as this one was before training.
+        logits: [N, C] of the dev rows, as trained.
     """
     head = {f"head.{name}" for name, _ in encoder.head.named_parameters()}
     trained = {name: one for name, one in encoder.named_parameters() if one.requires_grad}
@@ -371,7 +377,7 @@ def _removed(
     few = dev.take(np.arange(min(len(dev), CHECKED_ROWS)))
     rows = spec.train.eval_batch_size
     return Removal(
-        trained=predict(encoder, few, rows, compute),
+        trained=logits[: len(few)],
         removed=predict(before, few, rows, compute),
         tensors=len(trained.keys() - head),
     )

@@ -16,12 +16,12 @@ from welltuned.data.dataset import Dataset
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
 from welltuned.memory import (
+    Footprint,
     Guard,
     available,
     bytes_of_checkpoints,
     bytes_stored,
-    longest_batch,
-    measure_step,
+    footprint,
     require_fit,
     resident,
 )
@@ -59,7 +59,7 @@ class Workbench:
     _models: dict[str, Pretrained] = field(default_factory=dict)
     _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
     _constants: dict[str, frontier.Kept] = field(default_factory=dict)
-    _memory: dict[tuple[object, ...], Memory] = field(default_factory=dict)
+    _footprints: dict[tuple[object, ...], Footprint] = field(default_factory=dict)
 
     def tell(self, alarms: list[Alarm]) -> list[Alarm]:
         """Say alarms aloud, each once however many runs raise it."""
@@ -179,13 +179,13 @@ class Workbench:
             kept = max(kept, bytes_of_checkpoints(trained, self.saving.limit))
         require_room(folder, needed + kept)
 
-    def memory(self, spec: RunSpec, encoder: Encoder, split: TokenizedSplit, compute: Compute) -> Memory:
-        """What a training step on the longest rows takes; no other seed, rate or schedule changes it."""
-        train = spec.train
-        key = (spec.data.id, spec.model.id, spec.method.id, train.batch_size, train.overfit, spec.compute.id)
-        if key not in self._memory:
-            self._memory[key] = measure_step(encoder, longest_batch(split, train.batch_size), compute)
-        return self._memory[key]
+    def memory(self, spec: RunSpec, split: TokenizedSplit, classes: int, compute: Compute) -> Memory:
+        """What a training step on the longest rows takes, in closed form; seed and rates do not change it."""
+        key = (spec.model.id, spec.method.id, classes, spec.compute.id)
+        if key not in self._footprints:
+            config = self.model(spec.model).config
+            self._footprints[key] = footprint(config, spec.model.head, classes, spec.method, compute)
+        return self._footprints[key].step(min(spec.train.batch_size, len(split)), int(split.lengths.max()))
 
 
 class Clock:

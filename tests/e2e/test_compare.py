@@ -211,7 +211,8 @@ def test_models_and_heads_side_by_side_and_what_does_not_fit_stands_with_nought(
     welltuned: Command, problem: Path, bert: Path, model_folder: Callable[[str], Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("welltuned.workbench.resident", lambda: 0)
+    for place in ("workbench", "memory.guard"):
+        monkeypatch.setattr(f"welltuned.{place}.resident", lambda: 0)
     other = model_folder("modernbert")
     done = welltuned(
         "compare", problem, "--methods", "full,head", "--models", f"{bert},{other}", "--head", "mean,native",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,3 +212,46 @@ def test_plain_transformers_too(tiny: Find) -> None:
     training = Training(one.encoder, one.method, split, split, SPEC, PLAIN, Notes())
     with failing_above(training, 4, ERRORS["numpy"]):
         assert {incident.rows for incident in finished(training).incidents} == {4}
+
+
+REAL = """
+import resource, sys
+sys.path[:0] = sys.argv[1:]
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from tempfile import mkdtemp
+import psutil
+from families import FAMILIES, write_model
+from unit.test_memory_retries import begun, finished
+from welltuned.pretrained import pretrained
+from welltuned.spec import ModelSpec
+
+folder = Path(mkdtemp())
+write_model(FAMILIES["bert"], folder)
+training = begun(pretrained(ModelSpec(name=str(folder), max_length=64)))
+alone = finished(begun(pretrained(ModelSpec(name=str(folder), max_length=64))))
+row = 64 << 20
+
+def takes(module, inputs, output):
+    torch.ones(len(output) * row, dtype=torch.uint8)
+
+training.encoder.head.register_forward_hook(takes)
+limit = psutil.Process().memory_info().vms + 6 * row
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+found = finished(training)
+print([one.what for one in found.incidents])
+assert {one.rows for one in found.incidents} == {4}, found.incidents
+assert max(abs(a.train_loss - b.train_loss) for a, b in zip(alone.curve, found.curve)) < 1e-3
+"""
+
+
+def test_a_real_limit_on_memory(tmp_path: Path) -> None:
+    """The system refuses 64 MiB for each of eight rows, and grants them for four."""
+    known = {**os.environ, "OMP_NUM_THREADS": "1"}
+    tests = Path(__file__).parents[1]
+    script = [sys.executable, "-c", REAL, str(tests), str(tests.parent)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, env=known)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "did not fit the memory" in done.stdout
+    assert "allocate" in done.stdout

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from welltuned import stopping
 from welltuned.checkpoints.state import Resumable
 from welltuned.checkpoints.store import Store
-from welltuned.errors import DivergedError, WelltunedError
+from welltuned.errors import DivergedError, ResourceError, WelltunedError
 
 SHARE = 0.01
 """Of the time that a training takes, what saving may take of itself; what was asked for is done whatever it takes."""
@@ -76,7 +77,8 @@ def carry_through(
     Raises:
         StoppedError: by a signal; where the training stands is on disk.
         DivergedError: a loss or gradient is not finite; the newest checkpoint is from before.
-        ResourceError: the memory or the disk does not suffice; the newest checkpoint is whole.
+        ResourceError: the memory does not suffice, and where the training stands is on disk; or the disk does not, and
+            the newest checkpoint is whole.
     """
 
     def save() -> None:
@@ -95,17 +97,28 @@ def carry_through(
             turn.done(save)
         while not training.ended:
             try:
-                training.run(after=after)
-            except stopping.StoppedError:
-                if not stopping.is_urgent():
-                    save()
-                    say(f"saved at step {training.step:,} of {training.steps:,}")
-                raise
+                with _saved_where_it_breaks_off(save, lambda: say(f"saved at step {training.step:,}")):
+                    training.run(after=after)
             except DivergedError as error:
                 rollbacks += 1
                 if not saving.rollback or rollbacks > ROLLBACKS:
                     raise _with_way_out(error, store, rollbacks - 1) from error
                 _go_back(training, store, error, say)
+
+
+@contextmanager
+def _saved_where_it_breaks_off(save: Callable[[], None], tell: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except stopping.StoppedError:
+        if not stopping.is_urgent():
+            save()
+            tell()
+        raise
+    except ResourceError:
+        with suppress(ResourceError, MemoryError):  # of the two failures the first is told
+            save()
+        raise
 
 
 def _go_on(training: Resumable, store: Store, say: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ import torch
 from welltuned import stopping
 from welltuned.checkpoints import Identity, Saving, State, Store, carry_through
 from welltuned.checkpoints import carrying as carrying_module
-from welltuned.errors import DivergedError
+from welltuned.errors import DivergedError, ResourceError
 from welltuned.record import Incident
 
 IDENTITY = Identity("spec", "data", "weights", {})
@@ -99,7 +99,7 @@ def test_a_wish_to_stop_is_obeyed_after_the_step_and_saved(number: int, tmp_path
         carried(one, tmp_path, Saving(), said)
     assert stopped.value.number == number
     assert one.saved == [7]
-    assert said == ["saved at step 7 of 10"]
+    assert said == ["saved at step 7"]
     again = Fake()
     carried(again, tmp_path, Saving(), said)
     assert again.taken == [8, 9, 10]
@@ -133,6 +133,19 @@ def test_a_failure_does_not_swallow_a_wish(tmp_path: Path) -> None:
 
     with pytest.raises(stopping.StoppedError):
         carried(Fake(fails), tmp_path, Saving())
+
+
+def test_memory_that_does_not_suffice_is_told_once_it_is_saved(tmp_path: Path) -> None:
+    def fails(it: Fake) -> None:
+        if it.step == 7:
+            raise ResourceError("not even one row")
+
+    one = Fake(fails)
+    with pytest.raises(ResourceError, match="not even one row"):
+        carried(one, tmp_path, Saving())
+    again = Fake()
+    carried(again, tmp_path, Saving())
+    assert again.taken == [8, 9, 10]
 
 
 def diverging(at: int, below: float) -> Callable[[Fake], None]:
