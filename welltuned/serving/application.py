@@ -139,7 +139,7 @@ def _told(served: Served) -> schema.ModelTold:
     record = served.predictor.record
     return schema.ModelTold(
         name=served.name,
-        method=record.name,
+        method=record.spec.method.name,
         base=short_name(record.spec.model.name),
         labels=record.labels,
         takes_pairs=record.takes_pairs,

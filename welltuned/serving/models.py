@@ -67,7 +67,7 @@ def opened(runs: Sequence[str]) -> Models:
         predictor = Predictor(folder)
         forward = predictor.forward
         held = pool.admit(forward.model) if isinstance(forward, TorchForward) else None
-        found.append(Served(name or predictor.record.name, predictor, held))
+        found.append(Served(name or predictor.record.spec.method.name, predictor, held))
     times = Counter(one.name for one in found)
     unnamed = [not _parted(run)[0] for run in runs]
     served = [

@@ -104,7 +104,9 @@ def _wrong(value: Any, limits: Limits) -> tuple[str, str] | None:
         return f"has {len(value):,} characters, more than {limits.characters:,}", "send its beginning"
     if "\0" in value:
         return "holds a null character", "leave it out"
-    if any("\ud800" <= one <= "\udfff" for one in value):
+    try:
+        value.encode()
+    except UnicodeEncodeError:
         return "holds half of a surrogate pair", "send whole characters"
     return None
 

@@ -144,6 +144,7 @@ def failures(limits: Limits) -> dict[int | str, dict[str, Any]]:
         415: "The body is not said to be JSON.",
         422: "The body, or the only row in it, is not what a model here can read; the error says where.",
         429: f"{limits.queue} rows wait already, or {limits.requests} requests; Retry-After says for how long.",
+        500: "The model failed at the only row.",
         503: "The server is stopping.",
     }
     return {status: {"model": Problem, "description": what} for status, what in told.items()}

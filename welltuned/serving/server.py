@@ -23,18 +23,21 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         UsageError: the address is not to be had.
     """
+    found = None
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, place = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind(address)
-    except (OSError, OverflowError) as error:
+        found.bind(place)
+    except OSError as error:
+        if found is not None:
+            found.close()
         raise UsageError(
             f"{host}:{port} cannot be listened at",
             where="--host, --port",
-            why=getattr(error, "strerror", None) or str(error),
+            why=error.strerror,
             mend="choose another --port, or 0 for any that is free",
         ) from error
     return found

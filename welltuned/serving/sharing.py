@@ -2,7 +2,9 @@
 
 A method that leaves most of an encoder as it was shares all that it left: of two LoRA runs on one model, say, each
 keeps the merged matrices of its own and the head, and the rest is there once. Tensors are the same if their content
-is, by SHA-256, whatever file they came from; nothing may write to them afterwards.
+is, by SHA-256, whatever file they came from; nothing may write to them afterwards. What is held is a copy: tensors just
+loaded are a view of the mapped file, of which one small tensor would keep the whole in memory, and which must not
+change while it is served.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_Key = tuple[torch.dtype, torch.Size, bytes]
+_Key = tuple[type, torch.dtype, torch.Size, bytes]
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,18 @@ class TensorPool:
                         continue
                     key = _key(tensor)
                     held.setdefault(key, key in self._known)
-                    own[name] = self._known.setdefault(key, tensor)
+                    if key not in self._known:
+                        self._known[key] = _copied(tensor)
+                    own[name] = self._known[key]
         sizes = {key: self._known[key].nbytes for key in held}
         return Held(sum(sizes.values()), sum(sizes[key] for key, known in held.items() if known))
 
 
 def _key(tensor: Tensor) -> _Key:
     content: Any = tensor.detach().contiguous().flatten().view(torch.uint8).numpy()
-    return tensor.dtype, tensor.shape, hashlib.sha256(content).digest()
+    return type(tensor), tensor.dtype, tensor.shape, hashlib.sha256(content).digest()
+
+
+def _copied(tensor: Tensor) -> Tensor:
+    copy = tensor.detach().clone()
+    return nn.Parameter(copy, requires_grad=False) if isinstance(tensor, nn.Parameter) else copy

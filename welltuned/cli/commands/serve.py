@@ -77,18 +77,18 @@ def command(
     from welltuned.serving.application import Service
 
     key = gate.key_for(host)
-    at = server.bound(host, port)
-    found = models.opened(runs)
-    keep_memory()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    service = Service(found, limits.limits(), key)
-    service.start()
+    with server.bound(host, port) as at:
+        found = models.opened(runs)
+        keep_memory()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        service = Service(found, limits.limits(), key)
+        service.start()
 
-    def started() -> None:
-        if json:
-            print(dumps({"address": server.address(at), "models": found.names}, ensure_ascii=False), flush=True)
-            return
-        stdout.print(f"serving {', '.join(found.names)} at {server.address(at)}", markup=False, soft_wrap=True)
+        def started() -> None:
+            if json:
+                print(dumps({"address": server.address(at), "models": found.names}, ensure_ascii=False), flush=True)
+                return
+            stdout.print(f"serving {', '.join(found.names)} at {server.address(at)}", markup=False, soft_wrap=True)
 
-    server.run(service, at, started)
+        server.run(service, at, started)
