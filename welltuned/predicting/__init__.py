@@ -1,0 +1,13 @@
+"""Answers of a finished run for new texts, in three steps: texts are read, the model computes, logits are named.
+
+Each step stands alone: :class:`Reader` makes token ids of texts, a :class:`Forward` makes logits of token ids,
+:func:`named` makes answers of logits. :class:`Predictor` holds the three of one run.
+"""
+
+from welltuned.predicting.folders import run_folder
+from welltuned.predicting.forward import Forward, TorchForward
+from welltuned.predicting.naming import Answer, named
+from welltuned.predicting.predictor import Predictor
+from welltuned.predicting.reading import Reader
+
+__all__ = ["Answer", "Forward", "Predictor", "Reader", "TorchForward", "named", "run_folder"]
