@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from welltuned.data import memory
 from welltuned.data.labels import called_here
@@ -119,6 +119,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             WelltunedError: of the kind that fits what went wrong in training.
         """
         with told_in_python():
+            y = None if y is None and rows.is_dataset(X) else _two_or_more(targets(y))
             given = rows.read(X)
             labels = labels_of(given, y, "X")
             validate_data(self, given.array(), skip_check_array=True)
@@ -260,25 +261,47 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return html.of_record(self.record_, f"{self.record_.spec.method.name} on {self.record_.spec.model.name}")
 
 
-def labels_of(given: rows.Rows, y: Any, what: str) -> NDArray[Any]:
-    """[N] the labels of some rows.
+def targets(y: Any) -> NDArray[Any]:
+    """[N] labels as an array.
 
     Raises:
-        InputError: there are none, one is missing, there are not as many as rows, or they are no classes.
+        InputError: there are none, one is missing, or all are the same.
+        ValueError: they are no classes.
     """
-    found = given.labels if y is None else y
-    if found is None:
+    if y is None:
         raise InputError(
             "Classifier requires y to be passed, but the target y is None", where="y", mend="give a label for each row"
         )
-    values = column_or_1d(found if hasattr(found, "dtype") else np.asarray(list(found)), warn=True)
-    if len(values) != len(given):
-        raise InputError(f"{len(values)} labels for {len(given)} rows", where=what)
-    check_consistent_length(given.columns[0], values)
-    if (missing := [i for i, one in enumerate(values.tolist()) if rows.is_missing(one)]):
-        raise InputError("this label is missing", where=f"y[{missing[0]}]", mend="remove such rows")
+    values = column_or_1d(np.asarray(y if hasattr(y, "__array__") else list(y)), warn=True)
+    if missing := [i for i, one in enumerate(values.tolist()) if rows.is_missing(one)]:
+        raise InputError("this label is NaN or None", where=f"y[{missing[0]}]", mend="remove such rows")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError("Input y contains infinity or a value too large for a class", where="y", mend="remove such rows")
     check_classification_targets(values)
     return np.asarray(values)
+
+
+def _two_or_more(labels: NDArray[Any]) -> NDArray[Any]:
+    if len(np.unique(labels)) == 1:
+        raise InputError(
+            f"every label is {labels[0]!r}",
+            where="y",
+            why="with one class there is nothing to learn",
+            mend="add rows of another class",
+        )
+    return labels
+
+
+def labels_of(given: rows.Rows, y: Any, what: str) -> NDArray[Any]:
+    """[N] the labels of some rows: those of ``y``, or where it is None those that the rows brought along.
+
+    Raises:
+        InputError: there are none, or not as many as rows; else as :func:`targets`.
+    """
+    values = targets(given.labels if y is None else y)
+    if len(values) != len(given):
+        raise InputError(f"{len(values)} labels for {len(given)} rows", where=what)
+    return values
 
 
 def _parameters(record: RunRecord) -> dict[str, Any]:

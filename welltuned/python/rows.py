@@ -79,7 +79,7 @@ def read(given: Any, what: str = "X", wanted: Sequence[str] | None = None) -> Ro
     Raises:
         InputError: it holds something else; says where.
     """
-    if hasattr(given, "column_names") and hasattr(given, "features"):
+    if is_dataset(given):
         return _of_dataset(given, what, wanted)
     if hasattr(given, "iloc") and hasattr(given, "columns"):
         return _of_frame(given, what)
@@ -91,6 +91,11 @@ def read(given: Any, what: str = "X", wanted: Sequence[str] | None = None) -> Ro
     if isinstance(array, np.ndarray) and array.dtype.kind not in "OUT":
         raise _numbers(what, str(array.dtype))
     return _of_sequence(array, what)
+
+
+def is_dataset(given: Any) -> bool:
+    """Whether it is a Dataset of the ``datasets`` library, which may bring its labels along."""
+    return hasattr(given, "column_names") and hasattr(given, "features")
 
 
 def _of_dataset(given: Any, what: str, wanted: Sequence[str] | None) -> Rows:
