@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 from welltuned import artifact
@@ -14,6 +15,9 @@ from welltuned.opening import write_manifest
 from welltuned.predicting import EXPORT, GRAPH, OnnxForward, TorchForward, is_export, run_folder
 from welltuned.record import installed_versions, read_run, whole_folder, write_json
 from welltuned.record.export import ExportRecord
+
+
+RUNTIMES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export_onnx(run: Path, folder: Path | None = None, int8: bool = False) -> tuple[Path, ExportRecord]:
@@ -73,7 +77,7 @@ def export_onnx(run: Path, folder: Path | None = None, int8: bool = False) -> tu
             opset=opset,
             bytes=graph.stat().st_size,
             check=check,
-            versions=installed_versions(),
+            versions=installed_versions() | {name: metadata.version(name) for name in RUNTIMES},
         )
         write_json(draft / EXPORT, exported)
         write_json(draft / "record.json", record)
