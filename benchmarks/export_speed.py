@@ -29,6 +29,7 @@ import psutil
 import torch
 import transformers
 
+from welltuned import artifact
 from welltuned.data import load_dataset
 from welltuned.exporting import export_onnx
 from welltuned.predicting import Predictor, run_folder
@@ -104,7 +105,7 @@ def timed(answer: Answer, rows: Rows, singly: bool) -> float:
 
 def measured(run: Path, exports: dict[str, Path], limit: int) -> list[dict[str, Any]]:
     """Medians of every contestant at one limit, many rows at once and one at a time."""
-    rows, lengths = mixed_rows(run, Predictor(run).reader._tokenizer, limit, MANY)
+    rows, lengths = mixed_rows(run, artifact.load_tokenizer(run / "model"), limit, MANY)
     found = []
     answers = contestants(run, exports, limit)
     said = {name: answer(rows) for name, answer in answers.items()}  # warms up too
@@ -182,7 +183,9 @@ def page(found: dict[str, Any]) -> str:
         f"{name} {min(row['same_answers'] for row in found['results'] if row['name'] == name):.1%}"
         for name in names if name != PEER
     )  # fmt: skip
-    said = "\n".join(f"- {name}: {one['check']['sentence']}" for name, one in found["exports"].items())
+    said = "\n".join(
+        f"- {name}: {one['check']['sentence'].removeprefix('int8: ')}" for name, one in found["exports"].items()
+    )
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     parts += [
         f"Medians of {found['rounds']} rounds, in which all took turns: {many} rows in one call, and {singles} calls of "

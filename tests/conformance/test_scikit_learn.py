@@ -68,4 +68,3 @@ def test_the_tags_say_text() -> None:
     assert tags.input_tags.one_d_array
     assert tags.estimator_type == "classifier"
     assert tags.target_tags.required
-

@@ -102,7 +102,11 @@ def read_source(source: str, seed: int) -> Source:
 
 def hub_id(source: str) -> str | None:
     """The Hub id of the set that a source names, without its configuration; None where it lies elsewhere."""
-    elsewhere = source.startswith(("builtin:", MEMORY)) or os.path.lexists(Path(source).expanduser()) or _looks_like_path(source)
+    elsewhere = (
+        source.startswith(("builtin:", MEMORY))
+        or os.path.lexists(Path(source).expanduser())
+        or _looks_like_path(source)
+    )
     return None if elsewhere else _HUB_SETS.get(source.casefold(), _HubSet(source.partition(":")[0])).path
 
 

@@ -73,7 +73,9 @@ class Model:
 def main() -> None:
     """Answer the texts of the command line, or the lines of stdin."""
     model = Model(Path(__file__).parent)
-    rows = [sys.argv[1:]] if len(sys.argv) > 1 else [line.rstrip("\n").split("\t") for line in sys.stdin if line.strip()]
+    rows = (
+        [sys.argv[1:]] if len(sys.argv) > 1 else [line.rstrip("\n").split("\t") for line in sys.stdin if line.strip()]
+    )
     for row in rows:
         if len(row) != model.told["columns"]:
             sys.exit(f"{len(row)} texts where {model.told['columns']} are needed: {row}")

@@ -16,7 +16,6 @@ from welltuned.predicting import EXPORT, GRAPH, OnnxForward, TorchForward, is_ex
 from welltuned.record import installed_versions, read_run, whole_folder, write_json
 from welltuned.record.export import ExportRecord
 
-
 RUNTIMES = ("onnx", "onnxscript", "onnxruntime")
 
 

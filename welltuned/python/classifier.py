@@ -30,6 +30,7 @@ from welltuned.run import run
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.workbench import Workbench
 
+
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Fine-tunes an encoder on texts, or pairs of texts, and classifies others.
 
@@ -129,7 +130,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if dev is not None:
                 tables["dev"] = self._dev(dev)
             source = memory.address(tables)
-            bench = Workbench(Spoken() if self.verbose else Observer(), held={source: memory.source(tables, test=False)})
+            bench = Workbench(
+                Spoken() if self.verbose else Observer(), held={source: memory.source(tables, test=False)}
+            )
             spec = self._spec(source, given)
             self.folder_ = self._place() / spec.name
             self.record_: RunRecord = run(spec, self.folder_, bench)
@@ -147,7 +150,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         given = rows.read(X, wanted=self._names if self._named else None)
         if not len(given):
             return np.empty((0, len(self.classes_)), np.float32)
-        validate_data(self, given.array(), skip_check_array=True, reset=False)
+        self._require_like_fit(given)
         pairs = given.columns[1] if len(given.columns) == 2 else None
         answers = self._predictor.answers(given.columns[0], pairs, self.eval_batch_size)
         called = called_here(self._class_names())
@@ -200,6 +203,17 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 one.feature_names_in_ = np.array(one._names, dtype=object)
             one._predictor = Predictor(place)
         return one
+
+    def _require_like_fit(self, given: rows.Rows) -> None:
+        """As many texts a row as in the fit, under the same names where both have some."""
+        if len(given.columns) != self.n_features_in_:
+            raise InputError(
+                f"X has {len(given.columns)} features, but Classifier is expecting {self.n_features_in_} features as input",
+                where="X",
+                mend="give as many texts a row as in fit",
+            )
+        if given.named and self._named:
+            validate_data(self, given.array(), skip_check_array=True, reset=False)
 
     def _class_names(self) -> list[str]:
         return [str(one) for one in self.classes_.tolist()]
@@ -276,7 +290,9 @@ def targets(y: Any) -> NDArray[Any]:
     if missing := [i for i, one in enumerate(values.tolist()) if rows.is_missing(one)]:
         raise InputError("this label is NaN or None", where=f"y[{missing[0]}]", mend="remove such rows")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise InputError("Input y contains infinity or a value too large for a class", where="y", mend="remove such rows")
+        raise InputError(
+            "Input y contains infinity or a value too large for a class", where="y", mend="remove such rows"
+        )
     check_classification_targets(values)
     return np.asarray(values)
 

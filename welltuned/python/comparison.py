@@ -184,7 +184,9 @@ def compare(
         )
         place = Path(folder) if folder is not None else records.default_folder("compare", spec.source, comparison.id)
         bench = Workbench(Spoken() if verbose else Observer(), held=held)
-        compared(comparison, place, bench, f"welltuned.compare({spec.source!r}, methods={','.join(_listed(methods))!r})")
+        compared(
+            comparison, place, bench, f"welltuned.compare({spec.source!r}, methods={','.join(_listed(methods))!r})"
+        )
         render(place)
         for run in sorted((place / "runs").glob("*/record.json")):
             render(run.parent)

@@ -15,7 +15,9 @@ from welltuned.spec import DataSpec
 
 NAMES = ("text", "text_pair")
 LABEL = "label"
-FORMS = "a list of texts, a list of (text, text) pairs, a Series, or a DataFrame or Dataset with one or two text columns"
+FORMS = (
+    "a list of texts, a list of (text, text) pairs, a Series, or a DataFrame or Dataset with one or two text columns"
+)
 
 
 @dataclass(frozen=True)
