@@ -5,7 +5,8 @@
 
 RUN is a run of pairs, such as runs/demo after ``make demo``. All run on two threads in one process, take turns in every
 round, and are given the same rows in the same order. A row is a question with a passage made of the dev rows' own
-words, of a quarter of the limit up to the limit in tokens, as a user's rows differ in length; how long, the seed decides.
+words, of a quarter of the limit up to the limit in tokens, as a user's rows differ in length; the seed decides how
+long.
 """
 
 from __future__ import annotations
@@ -188,8 +189,8 @@ def page(found: dict[str, Any]) -> str:
     )
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     parts += [
-        f"Medians of {found['rounds']} rounds, in which all took turns: {many} rows in one call, and {singles} calls of "
-        f"one row. Rows are pairs of a quarter of the limit up to the limit in tokens. Share of rows with the "
+        f"Medians of {found['rounds']} rounds, in which all took turns: {many} rows in one call, and {singles} calls "
+        f"of one row. Rows are pairs of a quarter of the limit up to the limit in tokens. Share of rows with the "
         f"pipeline's answer, at the worse limit: {agree}.",
         f"On the dev rows of `{found['run']}` ({found['model']}):\n\n{said}",
         f"{found['processor']}, {found['threads']} threads of {found['cores']} cores, load {found['load']:.1f} at the "

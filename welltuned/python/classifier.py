@@ -207,8 +207,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _require_like_fit(self, given: rows.Rows) -> None:
         """As many texts a row as in the fit, under the same names where both have some."""
         if len(given.columns) != self.n_features_in_:
+            expected = f"Classifier is expecting {self.n_features_in_} features as input"
             raise InputError(
-                f"X has {len(given.columns)} features, but Classifier is expecting {self.n_features_in_} features as input",
+                f"X has {len(given.columns)} features, but {expected}",
                 where="X",
                 mend="give as many texts a row as in fit",
             )

@@ -1,4 +1,4 @@
-"""What a person hands over as ``X`` and ``y``: lists, arrays, pandas and datasets objects, brought to columns of text."""
+"""What a person hands over as ``X``: lists, arrays, pandas and datasets objects, brought to columns of text."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ __all__ = [
     "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
     "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
     "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
-    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "default_folder", "installed_versions", "processor_name", "read_arrays",
-    "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
+    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "default_folder", "installed_versions", "processor_name",
+    "read_arrays", "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
     "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

@@ -25,9 +25,7 @@ from welltuned.predicting import Predictor
 from welltuned.record import read_run
 
 WORDS = {True: "red sun tall", False: "blue moon small"}
-TEXTS = [
-    f"{WORDS[i % 3 > 0]} {'abcdefghijklmnopqrstuvwxyz'[i % 26]} {['king', 'queen'][i // 26]}" for i in range(40)
-]
+TEXTS = [f"{WORDS[i % 3 > 0]} {'abcdefghijklmnopqrstuvwxyz'[i % 26]} {['king', 'queen'][i // 26]}" for i in range(40)]
 TRUTH = [i % 3 > 0 for i in range(40)]
 PAIRS = [("is it", text) for text in TEXTS]
 YES = ["yes" if truth else "no" for truth in TRUTH]

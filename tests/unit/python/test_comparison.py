@@ -52,7 +52,7 @@ def test_its_models_answer(found: Compared) -> None:
     assert set(one.predict([("is it", "the moon")])) <= {"no", "yes"}
     with pytest.raises(ValueError, match="there is no model of 'majority class'"):
         found.classifier("majority class")
-    with pytest.raises(ValueError, match="no results.json"):
+    with pytest.raises(ValueError, match=r"no results\.json"):
         Compared(found.folder / "runs")
 
 
