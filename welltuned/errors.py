@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONGEST = 1000
+"""Characters of one part of a message; what is longer was put in by mistake, and is shown by its two ends."""
+
 
 class WelltunedError(Exception):
     """Base of everything Welltuned raises on purpose.
@@ -22,13 +25,19 @@ class WelltunedError(Exception):
     @property
     def message(self) -> str:
         """The whole error as text, one part a line."""
-        head = f"{self.where}: {self.what}" if self.where else self.what
-        lines = [head]
-        if self.why:
-            lines.append(f"  why:  {self.why}")
-        if self.mend:
-            lines.append(f"  mend: {self.mend}")
+        what, where, why, mend = (_ends(part) for part in (self.what, self.where, self.why, self.mend))
+        lines = [f"{where}: {what}" if where else what]
+        if why:
+            lines.append(f"  why:  {why}")
+        if mend:
+            lines.append(f"  mend: {mend}")
         return "\n".join(lines)
+
+
+def _ends(part: str | None) -> str:
+    if part is None or len(part) <= LONGEST:
+        return part or ""
+    return f"{part[: LONGEST // 2]} [...] {part[-LONGEST // 4 :]}"
 
 
 class UsageError(WelltunedError):

@@ -7,7 +7,7 @@ else follows from logits and labels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from welltuned.errors import DataError, WelltunedError
 from welltuned.judging import Baselines, Entrant, Judgement, Terms, judge, judge_run
 from welltuned.opening import below
 from welltuned.record import (
+    ANEW,
     Alarm,
     ComparisonRecord,
     RunRecord,
     TableRow,
     TrainingRecord,
-    read_arrays,
+    consistent,
+    read_answers,
     read_comparison,
     read_record,
     read_run,
@@ -60,10 +62,13 @@ def recompute(folder: Path) -> Recomputed:
     Raises:
         DataError: a record or an array is missing or damaged.
     """
-    if (folder / "record.json").is_file():
-        return _run(folder)
+    with consistent(folder):
+        return _run(folder) if (folder / "record.json").is_file() else _comparison(folder)
+
+
+def _comparison(folder: Path) -> Recomputed:
     stored = read_comparison(folder)
-    labels = read_arrays(folder / "labels.safetensors", "test.labels")["test.labels"]
+    labels = _labels(folder, stored.labels, stored.rows)
     entrants = [_entrant(folder, row) for row in stored.table if row.kind != "baseline"]
     terms = Terms(level=stored.level, margin=stored.margin, cost=stored.cost)
     judged = judge(folder, labels, stored.labels, entrants, _baselines(folder, stored), terms)
@@ -73,9 +78,15 @@ def recompute(folder: Path) -> Recomputed:
 
 def _run(folder: Path) -> Recomputed:
     record, stored = read_run(folder), read_record(folder / "results.json", TrainingRecord)
-    arrays = read_arrays(folder / "predictions.safetensors", "dev.logits", "dev.labels")
-    labels = None if stored.test is None else read_arrays(folder / "labels.safetensors", "test.labels")["test.labels"]
+    needed = ["dev.logits", "dev.labels", *([] if stored.test is None else ["test.logits"])]
+    arrays = read_answers(folder / "predictions.safetensors", len(record.labels), record.rows, *needed)
+    labels = None if stored.test is None else _labels(folder, record.labels, record.rows)
     return _compared(folder, stored, stored.model_copy(update=vars(judge_run(record, arrays, labels))))
+
+
+def _labels(folder: Path, names: Sequence[str], rows: Mapping[str, int]) -> Any:
+    """[M] the opened test labels."""
+    return read_answers(folder / "labels.safetensors", len(names), rows, "test.labels")["test.labels"]
 
 
 def _entrant(folder: Path, row: TableRow) -> Entrant:
@@ -86,13 +97,15 @@ def _entrant(folder: Path, row: TableRow) -> Entrant:
 
 
 def _baselines(folder: Path, stored: ComparisonRecord) -> Baselines:
-    arrays = read_arrays(folder / "baselines.safetensors")
+    arrays = read_answers(folder / "baselines.safetensors", len(stored.labels), stored.rows)
 
     def made(row: TableRow) -> Baseline:
         try:
             dev, test = arrays[f"{row.name}.dev"], arrays[f"{row.name}.test"]
         except KeyError as error:
-            raise DataError(f"the answers of {row.name} are not stored", where=str(folder)) from error
+            raise DataError(
+                f"the answers of {row.name} are not stored", where=str(folder / "baselines.safetensors"), mend=ANEW
+            ) from error
         return Baseline(row.name, dev, test, row.trained_parameters or 0, row.seconds or 0.0)
 
     standing = [made(row) for row in stored.table if row.kind == "baseline"]

@@ -25,6 +25,11 @@ def train(spec: RunSpec, folder: Path, bench: Workbench, command: str) -> Traini
         folder: the run's folder; also gets ``results.json`` and, once opened, ``labels.safetensors``.
         command: what the user typed, for the record.
     """
+    with bench.alone(folder):
+        return _trained(spec, folder, bench, command)
+
+
+def _trained(spec: RunSpec, folder: Path, bench: Workbench, command: str) -> TrainingRecord:
     if (folder / "runs").is_dir():
         raise UsageError("this folder holds a comparison", where=f"--out {folder}", mend="choose another --out folder")
     dataset = bench.dataset(spec.data)

@@ -163,8 +163,9 @@ def from_file(path: Path) -> dict[str, tuple[Any, str]]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError("the file cannot be read", where=str(path), why=str(error), mend=like) from error
-    except json.JSONDecodeError as error:
-        raise UsageError("this is not JSON", where=f"{path}:{error.lineno}", why=error.msg, mend=like) from error
+    except (ValueError, RecursionError) as error:
+        where = f"{path}:{getattr(error, 'lineno', 1)}"
+        raise UsageError("this is not JSON", where=where, why=str(error), mend=like) from error
     if not isinstance(value, dict):
         raise UsageError("the file must hold one JSON object", where=str(path), mend=like)
     return {name: (one, f"{path}: {name}") for name, one in value.items()}
@@ -283,7 +284,7 @@ def _rows(words: str) -> Any:
 def _json(words: str) -> Any:
     try:
         return json.loads(words)
-    except ValueError:
+    except (ValueError, RecursionError):
         return words
 
 

@@ -57,7 +57,13 @@ def names(text: str, option: str) -> list[str]:
     return found
 
 
-def size(text: str | None) -> int | None:
+def limits(memory_limit: str | None, cache_limit: str) -> dict[str, Any]:
+    """What a command may take of memory and, for what is computed once, of the disk; errors as in :func:`size`."""
+    cache = 0 if cache_limit.strip() == "0" else size(cache_limit, "--cache-limit")
+    return {"memory_limit": size(memory_limit), "cache_limit": cache}
+
+
+def size(text: str | None, option: str = "--memory-limit") -> int | None:
     """``4GiB`` or ``800MB`` in bytes.
 
     Raises:
@@ -70,7 +76,8 @@ def size(text: str | None) -> int | None:
     except ValidationError:
         found = 0
     if found <= 0:
-        raise UsageError(f"{text!r} is no amount of memory", where="--memory-limit", mend="write 4GiB or 800MB")
+        what = "memory" if option == "--memory-limit" else "room"
+        raise UsageError(f"{text!r} is no amount of {what}", where=option, mend="write 4GiB or 800MB")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from welltuned.data import columns, readers
@@ -60,10 +61,10 @@ def _from_file(record: RunRecord, source: Path) -> Rows:
 def _from_stdin(record: RunRecord) -> Rows:
     names = _names(record)
     found: list[list[str]] = [[] for _ in names]
-    for number, line in enumerate(sys.stdin, start=1):
+    for number, line in enumerate(_lines(), start=1):
         if not line.strip():
             continue
-        parts = _object(line, number, names) if line.lstrip().startswith("{") else line.rstrip("\n").split("\t")
+        parts = _object(line, number, names) if line.lstrip().startswith("{") else line.rstrip("\r\n").split("\t")
         if len(parts) != len(names):
             raise DataError(
                 f"{len(parts)} fields instead of {len(names)}",
@@ -71,14 +72,27 @@ def _from_stdin(record: RunRecord) -> Rows:
                 mend=f"write {' TAB '.join(names)}, or a JSON object with these fields",
             )
         for column, part in zip(found, parts, strict=True):
-            column.append(part)
+            column.append(columns.repaired(part))
     return found[0], found[1] if len(found) == 2 else None
+
+
+def _lines() -> Iterator[str]:
+    number = 0
+    try:
+        for line in sys.stdin:
+            number += 1
+            yield line
+    except UnicodeDecodeError as error:
+        raise DataError(
+            "this is not UTF-8", where=f"stdin, after line {number}",
+            why=f"byte {error.object[error.start]:#04x} does not belong there", mend="convert it with iconv first",
+        ) from error  # fmt: skip
 
 
 def _object(line: str, number: int, names: list[str]) -> list[str]:
     try:
         value = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError("this line is not JSON", where=f"stdin:{number}", why=str(error)) from error
     missing = [name for name in names if not isinstance(value.get(name), str)]
     if missing:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from welltuned.data.dataset import Columns
-from welltuned.data.readers import Table
+from welltuned.data.table import Table, encodable
 from welltuned.errors import DataError
 from welltuned.spec import DataSpec
 
@@ -69,6 +69,12 @@ def _check_given(table: Table, spec: DataSpec) -> None:
 
 
 def _absent(name: str, table: Table) -> DataError:
+    if name in table.unread:
+        return DataError(
+            f"column {name!r} holds {table.unread[name]}, neither text nor label",
+            where=table.name,
+            mend="name another column, or write it as text first",
+        )
     near = difflib.get_close_matches(name, table.columns, n=1, cutoff=0.6)
     return DataError(
         f"there is no column {name!r}; there are {_listed(table.columns)}",
@@ -134,9 +140,14 @@ def _not_found(table: Table, role: str, option: str) -> DataError:
     return DataError(
         f"no column was recognised as {role}; there are {_listed(table.columns)}",
         where=table.name,
-        why="the first line looks like data: the header line may be missing" if headless else None,
+        why="the first line looks like data: the header line may be missing" if headless else _unread(table),
         mend=("put the column names into the first line" if headless else f"say which with {option}"),
     )
+
+
+def _unread(table: Table) -> str | None:
+    held = ", ".join(f"{name!r} holds {kind}" for name, kind in [*table.unread.items()][:5])
+    return f"left out: {held}" if held else None
 
 
 def _looks_like_data(name: str) -> bool:
@@ -165,19 +176,15 @@ def take_texts(table: Table, name: str) -> tuple[tuple[str, ...], list[str]]:
             mend="name a text column, or join the parts into one string",
         )
     texts = [value if isinstance(value, str) else str(value) for value in values]
-    broken = [i for i, text in enumerate(texts) if not text.isascii() and not _encodable(text)]
+    broken = [i for i, text in enumerate(texts) if not text.isascii() and not encodable(text)]
     for i in broken:
-        # Joins halves of surrogate pairs; a half without its other half becomes U+FFFD.
-        texts[i] = texts[i].encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        texts[i] = repaired(texts[i])
     return tuple(texts), _text_notes(table, name, texts, foreign, broken)
 
 
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def repaired(text: str) -> str:
+    """The text with halves of surrogate pairs joined; a half without its other half becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _text_notes(table: Table, name: str, texts: list[str], foreign: Sequence[int], broken: Sequence[int]) -> list[str]:

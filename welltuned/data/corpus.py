@@ -8,13 +8,14 @@ model has seen the texts that it will be tested on.
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from welltuned.data.load import load_dataset
-from welltuned.data.sources import SPLITS
+from welltuned.data.sources import SPLITS, place
 from welltuned.errors import DataError
 from welltuned.spec import DataSpec
 
@@ -57,10 +58,13 @@ class Corpus:
             content = text.encode(errors="surrogatepass")
             digest.update(len(content).to_bytes(8, "big") + content)
         for path in self.files:
-            digest.update(path.stat().st_size.to_bytes(8, "big"))
-            with path.open("rb") as file:
-                while piece := file.read(1 << 22):
-                    digest.update(piece)
+            try:
+                digest.update(path.stat().st_size.to_bytes(8, "big"))
+                with path.open("rb") as file:
+                    while piece := file.read(1 << 22):
+                        digest.update(piece)
+            except OSError as error:
+                raise _unreadable(path, error) from error
         return digest.hexdigest()
 
 
@@ -73,7 +77,7 @@ def read_corpus(spec: DataSpec) -> Corpus:
     Raises:
         DataError: there is no text there, or it cannot be read.
     """
-    path = Path(spec.source).expanduser()
+    path = place(spec.source)
     if path.is_file() and path.suffix.lower() == SUFFIX:
         return _read(Corpus(path.stem, (path,)))
     if path.is_dir() and (found := sorted(file for file in path.rglob("*") if file.suffix.lower() == SUFFIX)):
@@ -85,6 +89,16 @@ def read_corpus(spec: DataSpec) -> Corpus:
 
 
 def _read(corpus: Corpus) -> Corpus:
+    for path in corpus.files:
+        try:
+            regular = stat.S_ISREG(path.stat().st_mode)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if not regular:
+            raise DataError(
+                "not a regular file", where=str(path), why="a pipe or a device may never end",
+                mend="write the text to a file first, or take it out of the folder",
+            )  # fmt: skip
     if next(corpus.lines(), None) is None:
         raise DataError("there is no text to learn from", where=corpus.name, mend="name a file with lines of text")
     return corpus
@@ -118,7 +132,14 @@ def _lines_of(path: Path) -> Iterator[str]:
             mend=f"convert it, such as with: iconv -f latin1 -t utf-8 {path.name}",
         ) from error
     except OSError as error:
-        raise DataError("cannot read this file", where=str(path), why=error.strerror) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        "cannot read this file", where=str(path), why=error.strerror or str(error),
+        mend=f"chmod u+r {path.name}, or take it out of the folder",
+    )  # fmt: skip
 
 
 def _cut(piece: str) -> tuple[str, str]:

@@ -12,13 +12,15 @@ import numpy as np
 
 from welltuned.data.columns import is_missing
 from welltuned.data.dataset import Labels
-from welltuned.data.readers import Table
+from welltuned.data.table import Table, encodable
 from welltuned.errors import DataError
 
 NO_YES = ("no", "yes")
 _TRUTH = ({"no": "no", "yes": "yes"}, {"false": "no", "true": "yes"})
 _NOTHING = {"na", "n/a", "nan", "null", "none"}
 _INTEGER = re.compile(r"0|-?[1-9]\d*")
+_LONGEST = 100
+"""Digits of a label; what is longer is a word."""
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -73,6 +75,7 @@ def encode(tables: Mapping[str, Table], column: str) -> Encoding:
     _refuse_kinds(cells)
     supplied = next((t.classes[column] for t in tables.values() if column in t.classes), None)
     names, order, notes = _name(cells, supplied)
+    _refuse_halves(cells, names)
     classes = _classes(cells, names, order)
     index = {name: i for i, name in enumerate(classes)}
     indices = {
@@ -99,6 +102,16 @@ def _refuse_missing(cells: _Cells) -> None:
             where=cells.where(missing[0]),
             why="first " + ", ".join(cells.where(i) for i in missing[:5]),
             mend="fill in or remove these rows; unlabelled rows are for predict",
+        )
+
+
+def _refuse_halves(cells: _Cells, names: Sequence[str]) -> None:
+    if halves := [i for i, name in enumerate(names) if not encodable(name)]:
+        raise DataError(
+            f"the label {names[halves[0]]!r} in column {cells.column!r} holds half of a surrogate pair",
+            where=cells.where(halves[0]),
+            why="it cannot be written as UTF-8",
+            mend="write the label anew",
         )
 
 
@@ -136,7 +149,7 @@ def _written_kinds(cells: _Cells) -> dict[str, int]:
     """The first row of a number and the first of a word, where labels are read from text."""
     first: dict[str, int] = {}
     for i, value in enumerate(cells.values):
-        first.setdefault("number" if _NUMBER.fullmatch(value.strip()) else "word", i)
+        first.setdefault("number" if _is_number(value.strip()) else "word", i)
     return first
 
 
@@ -150,13 +163,17 @@ def _name(cells: _Cells, supplied: tuple[str, ...] | None) -> tuple[list[str], l
     notes = []
     if texts != cells.values:
         notes.append(f"white space around labels in column {cells.column!r} is removed")
-    if all(_NUMBER.fullmatch(text) for text in set(texts)) and all(
+    if all(_is_number(text) for text in set(texts)) and all(
         _INTEGER.fullmatch(text) or "." in text or "e" in text.casefold() for text in set(texts)
     ):
         names, order, more = _name_numbers(cells, [_number(text) for text in texts], supplied)
         return names, order, notes + more
     names, order, more = _name_strings(cells, texts)
     return names, order, notes + more
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= _LONGEST and _NUMBER.fullmatch(text) is not None
 
 
 def _number(text: str) -> int | float:
@@ -241,6 +258,8 @@ def _name_strings(cells: _Cells, texts: list[str]) -> tuple[list[str], list[str]
 def _classes(cells: _Cells, names: Sequence[str], order: Sequence[str]) -> tuple[str, ...]:
     """Classes of train and dev, in order; checks their number and the test labels."""
     known = Counter(name for name, split in zip(names, cells.split, strict=True) if split != "test")
+    if not known:
+        raise DataError("train and dev have no rows", where=cells.column, mend="supply rows to learn from")
     if len(known) < 2:
         raise DataError(
             f"every label in column {cells.column!r} is {next(iter(known))!r}",

@@ -9,9 +9,9 @@ from welltuned.data.checks import supplied_notes
 from welltuned.data.columns import resolve, take_texts
 from welltuned.data.dataset import Columns, Dataset, Labels, Split
 from welltuned.data.labels import Encoding, encode, is_hidden
-from welltuned.data.readers import Table
 from welltuned.data.sources import Source, read_source
 from welltuned.data.splits import cap, complete, fingerprint, pool, refuse_untrained, sealed
+from welltuned.data.table import Table
 from welltuned.errors import DataError
 from welltuned.spec import DataSpec
 

@@ -10,51 +10,32 @@ import csv
 import io
 import json
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from welltuned.data.parquet import read_parquet
+from welltuned.data.table import Table, encodable, refuse_duplicates, require_memory
 from welltuned.errors import DataError
+
+__all__ = ["READERS", "Table", "read_table"]
 
 _MAGIC = {
     b"\x1f\x8b": ("gzip-compressed", "gunzip -k {file}"),
     b"PK\x03\x04": ("a zip archive (or an Excel workbook)", "unzip it, or export the sheet as csv"),
-    b"BZh": ("bzip2-compressed", "bunzip2 -k {file}"),
     b"\xfd7zXZ\x00": ("xz-compressed", "unxz -k {file}"),
     b"\x28\xb5\x2f\xfd": ("zstd-compressed", "unzstd {file}"),
+    b"\xff\xfe\x00\x00": ("UTF-32 text", "iconv -f UTF-32 -t UTF-8 {file} > utf8-{file}"),
+    b"\x00\x00\xfe\xff": ("UTF-32 text", "iconv -f UTF-32 -t UTF-8 {file} > utf8-{file}"),
     b"\xff\xfe": ("UTF-16 text", "iconv -f UTF-16 -t UTF-8 {file} > utf8-{file}"),
     b"\xfe\xff": ("UTF-16 text", "iconv -f UTF-16 -t UTF-8 {file} > utf8-{file}"),
 }
+_BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")
 _SEPARATORS = {",": "a comma", "\t": "a tab", ";": "a semicolon", "|": "a vertical bar"}
 _UTF8_BOM = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True)
-class Table:
-    """N raw rows, column by column.
-
-    Attributes:
-        name: the file or the split, as messages call it.
-        columns: column name to [N] values as read; a field that a row lacks is None.
-        origin: [N] places, ``file:N``.
-        classes: for columns of class indices with known names: column name to the names.
-        notes: what was repaired or skipped while reading.
-    """
-
-    name: str
-    columns: dict[str, list[Any]]
-    origin: tuple[str, ...]
-    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.origin)
 
 
 def read_table(path: Path) -> Table:
@@ -82,6 +63,10 @@ def read_table(path: Path) -> Table:
 
 def _read_bytes(path: Path) -> bytes:
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError("not a regular file", where=str(path), mend="write the rows to a file first")
+        require_memory(str(path), found.st_size)
         return path.read_bytes()
     except PermissionError as error:
         raise DataError("permission to read the file is denied", where=str(path), mend=f"chmod u+r {path}") from error
@@ -90,6 +75,8 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _refuse_foreign(path: Path, data: bytes) -> None:
+    if _BZIP2.match(data):
+        raise DataError("the file is bzip2-compressed", where=str(path), mend=f"bunzip2 -k {path.name}")
     for magic, (what, mend) in _MAGIC.items():
         if data.startswith(magic):
             raise DataError(f"the file is {what}", where=str(path), mend=mend.format(file=path.name))
@@ -207,16 +194,9 @@ def _header(path: Path, line: int, names: list[str], separator: str) -> tuple[li
             why="the header line is missing or incomplete",
             mend="give every column a name in the first line",
         )
-    _refuse_duplicates(where, names)
+    refuse_duplicates(where, names)
     note = (f"{path.name}: the first column has no name and is taken for row numbers",) if skip else ()
     return names, skip, note
-
-
-def _refuse_duplicates(where: str, names: Iterable[str]) -> None:
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(
-            f"more than one column is called {twice[0]!r}", where=where, mend="give each column its own name"
-        )
 
 
 def _ragged(path: Path, names: list[str], ragged: Sequence[tuple[int, list[str]]], torn: bool) -> DataError:
@@ -233,8 +213,20 @@ def _ragged(path: Path, names: list[str], ragged: Sequence[tuple[int, list[str]]
 # --- JSON -------------------------------------------------------------------------------------------
 
 
+NODE, PART = 64, 16
+"""Bytes that Python takes at least for an object or list of JSON, and for one thing in it."""
+MANY, SPARSE = 10_000_000, 50
+"""Cells from which, and times fewer that are given, objects with fields of their own are refused."""
+
+
+def _json_text(path: Path, data: bytes) -> str:
+    text = _decode(path, data)
+    require_memory(str(path), NODE * (data.count(b"{") + data.count(b"[")) + PART * data.count(b","))
+    return text
+
+
 def _read_jsonl(path: Path, data: bytes) -> Table:
-    return _lines(path, _decode(path, data))
+    return _lines(path, _json_text(path, data))
 
 
 def _lines(path: Path, text: str) -> Table:
@@ -283,7 +275,7 @@ def _object(path: Path, at: int, value: Any) -> dict[str, Any]:
 
 def _read_json(path: Path, data: bytes) -> Table:
     """A list of objects; a file that holds one object a line is read as jsonl."""
-    text = _decode(path, data)
+    text = _json_text(path, data)
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -304,44 +296,27 @@ def _read_json(path: Path, data: bytes) -> Table:
 def _is_json(line: str) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
 
 def _from_objects(path: Path, rows: list[dict[str, Any]], numbers: Iterable[int] | None = None) -> Table:
     names = list(dict.fromkeys(name for row in rows for name in row))
+    given = sum(map(len, rows))
+    if len(names) * len(rows) > max(MANY, SPARSE * given):
+        raise DataError(
+            f"the rows have {len(names):,} different fields, and one row has {given / len(rows):.0f} of them",
+            where=str(path),
+            why="each field becomes a column, which nearly every row would lack",
+            mend="write every row with the same fields",
+        )
+    for name in names:
+        if not encodable(name):
+            raise DataError(f"the field {name!r} holds half of a surrogate pair", where=str(path), mend="rename it")
     numbers = range(1, len(rows) + 1) if numbers is None else numbers
     columns = {name: [row.get(name) for row in rows] for name in names}
     return Table(path.name, columns, tuple(f"{path.name}:{at}" for at in numbers))
-
-
-# --- Parquet ----------------------------------------------------------------------------------------
-
-
-def _read_parquet(path: Path, data: bytes) -> Table:
-    try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            "the file is not readable as Parquet",
-            where=str(path),
-            why=str(error).splitlines()[0],
-            mend="copy it again: a Parquet file that is cut off cannot be read at all",
-        ) from error
-    _refuse_duplicates(str(path), table.column_names)
-    columns = {name: table.column(name).to_pylist() for name in table.column_names}
-    origin = tuple(f"{path.name}:{at}" for at in range(1, table.num_rows + 1))
-    return Table(path.name, columns, origin, _class_names(table.schema))
-
-
-def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
-    """Class names that Hugging Face's ``datasets`` keeps in a Parquet file's metadata."""
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return {name: tuple(map(str, feature["names"])) for name, feature in features.items() if "names" in feature}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return {}
 
 
 READERS: dict[str, Callable[[Path, bytes], Table]] = {
@@ -350,5 +325,5 @@ READERS: dict[str, Callable[[Path, bytes], Table]] = {
     ".jsonl": _read_jsonl,
     ".ndjson": _read_jsonl,
     ".json": _read_json,
-    ".parquet": _read_parquet,
+    ".parquet": read_parquet,
 }

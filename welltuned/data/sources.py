@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from welltuned.data.readers import READERS, Table, read_table
+from welltuned.data.readers import READERS, read_table
+from welltuned.data.table import Table
 from welltuned.errors import DataError
 
 SPLITS = {
@@ -88,7 +89,7 @@ def read_source(source: str, seed: int) -> Source:
         raise _in_memory(source)
     if not source.strip():
         raise DataError("the source is empty", mend="name a file, a folder, a Hub id, or builtin:yesno")
-    path = Path(source).expanduser()
+    path = place(source)
     if path.is_dir():
         return _folder(path)
     if path.is_file():
@@ -100,13 +101,29 @@ def read_source(source: str, seed: int) -> Source:
     return _hub(source)
 
 
+def place(source: str) -> Path:
+    """The path that a source would be, its home folder filled in.
+
+    Raises:
+        DataError: no file can have this name, or it lies where nothing can be looked up.
+    """
+    try:
+        source.encode()
+        path = Path(source).expanduser()
+        path.exists()
+    except (OSError, ValueError, RuntimeError) as error:  # the last for the home folder of an unknown user
+        raise DataError(
+            "the source cannot be looked for",
+            where=ascii(source if len(source) <= 80 else source[:77] + "..."),
+            why=getattr(error, "strerror", None) or str(error),
+            mend="name a file, a folder, a Hub id, or builtin:yesno",
+        ) from error
+    return path
+
+
 def hub_id(source: str) -> str | None:
     """The Hub id of the set that a source names, without its configuration; None where it lies elsewhere."""
-    elsewhere = (
-        source.startswith(("builtin:", MEMORY))
-        or os.path.lexists(Path(source).expanduser())
-        or _looks_like_path(source)
-    )
+    elsewhere = source.startswith(("builtin:", MEMORY)) or os.path.lexists(place(source)) or _looks_like_path(source)
     return None if elsewhere else _HUB_SETS.get(source.casefold(), _HubSet(source.partition(":")[0])).path
 
 
@@ -215,7 +232,8 @@ def _joined(tables: list[Table]) -> Table:
     names = dict.fromkeys(name for table in tables for name in table.columns)
     columns = {name: [v for table in tables for v in table.columns.get(name, [None] * len(table))] for name in names}
     origin = tuple(place for table in tables for place in table.origin)
-    return Table(tables[0].name, columns, origin, tables[0].classes)
+    notes = tuple(note for table in tables for note in table.notes)
+    return Table(tables[0].name, columns, origin, tables[0].classes, notes, tables[0].unread)
 
 
 def _nothing_in(path: Path) -> DataError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ from welltuned import alarms, stats
 from welltuned.alarms import Failure, Panel, Standing
 from welltuned.alarms.labels import suspects
 from welltuned.baselines import Baseline
+from welltuned.errors import DataError
 from welltuned.judging.answers import Answers, Ints, Logits, Terms
 from welltuned.judging.rows import Entrant, baseline_row, cost, failed_row, method_row
 from welltuned.judging.statements import statements
 from welltuned.opening import below
-from welltuned.record import Alarm, RunRecord, Statement, Suspect, TableRow, read_arrays
+from welltuned.record import ANEW, Alarm, RunRecord, Statement, Suspect, TableRow, read_answers
 
 ONE_SEED = " With one seed this is about these trained models, not yet about the methods."
 
@@ -70,7 +71,10 @@ def judge(
         entrants: at least one that did not fail.
     """
     whole = [one for one in entrants if one.error is None]
-    stored = {one.name: [_predictions(folder, record) for record in one.records] for one in whole}
+    if not whole or not all(one.records for one in whole):
+        raise DataError("no run came to its end", where=str(folder), why="there are no answers to judge", mend=ANEW)
+    rows = {**whole[0].records[0].rows, "test": len(test)}
+    stored = {one.name: [_predictions(folder, record, len(names), rows) for record in one.records] for one in whole}
     dev = stored[whole[0].name][0]["dev.labels"]
     answers = {
         name: {"dev": _stacked(arrays, "dev", dev), "test": _stacked(arrays, "test", test)}
@@ -110,9 +114,9 @@ def _alarms(entrant: Entrant, answers: dict[str, Answers] | None, baselines: Bas
     return alarms.raised(Standing(answers["dev"].logits, answers["dev"].labels, baselines.standing[1].dev))
 
 
-def _predictions(folder: Path, record: RunRecord) -> dict[str, NDArray[Any]]:
+def _predictions(folder: Path, record: RunRecord, classes: int, rows: Mapping[str, int]) -> dict[str, NDArray[Any]]:
     path = below(folder / "runs", record.name) / "predictions.safetensors"
-    return read_arrays(path, "dev.logits", "dev.labels", "test.logits")
+    return read_answers(path, classes, rows, "dev.logits", "dev.labels", "test.logits")
 
 
 def _stacked(stored: Sequence[dict[str, NDArray[Any]]], split: str, labels: Ints) -> Answers:

@@ -12,6 +12,7 @@ Files of a run folder::
     model/                    the trained model
 """
 
+from welltuned.record.answers import read_answers
 from welltuned.record.comparison import (
     BestAfter,
     Budget,
@@ -22,7 +23,10 @@ from welltuned.record.comparison import (
     TableRow,
 )
 from welltuned.record.files import (
+    ANEW,
+    GO_ON,
     ROOM,
+    consistent,
     default_folder,
     read_arrays,
     read_comparison,
@@ -37,11 +41,13 @@ from welltuned.record.files import (
     write_bytes,
     write_json,
 )
+from welltuned.record.locks import alone
 from welltuned.record.machine import installed_versions, processor_name
 from welltuned.record.memory import CapacityPart, CapacityRecord, CapacityRow, MemoryRecord, MemoryRow, TrialRow
 from welltuned.record.run import (
     Alarm,
     EpochRow,
+    Incident,
     Measures,
     Memory,
     Opening,
@@ -52,13 +58,14 @@ from welltuned.record.run import (
     Truncation,
 )
 from welltuned.record.schema import SCHEMA, Schema
-from welltuned.record.search import SearchRecord, SearchTrial
+from welltuned.record.search import GivenUp, SearchRecord, SearchTrial
 
 __all__ = [
-    "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
-    "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
-    "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect",
-    "TableRow", "TrainingRecord", "TrialRow", "Truncation", "default_folder", "installed_versions", "processor_name",
-    "read_arrays", "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
+    "ANEW", "GO_ON", "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord",
+    "CapacityRow", "ComparisonRecord", "Cost", "EpochRow", "GivenUp", "Incident", "Measures", "Memory",
+    "MemoryRecord", "MemoryRow", "Opening", "Provenance", "RunRecord", "Schema", "Score", "SearchRecord",
+    "SearchTrial", "Statement", "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation", "alone",
+    "consistent", "default_folder", "installed_versions", "processor_name", "read_answers", "read_arrays",
+    "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind",
     "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

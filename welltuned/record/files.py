@@ -227,6 +227,24 @@ def read_record(path: Path, kind: type[_Record]) -> _Record:
         ) from error
 
 
+@contextmanager
+def consistent(folder: Path) -> Iterator[None]:
+    """Tell of records and arrays that are each well formed and contradict one another, which shows as they are used.
+
+    Raises:
+        DataError: what was found in the folder cannot be used together.
+    """
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise DataError(
+            "the records in this folder contradict one another",
+            where=str(folder),
+            why=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no more is known'}",
+            mend=ANEW,
+        ) from error
+
+
 def results_kind(folder: Path) -> str | None:
     """Which kind of record ``results.json`` of a folder says it is; None where there is none that can be read."""
     try:

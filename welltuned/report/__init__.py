@@ -56,7 +56,8 @@ def render(folder: Path) -> Path:
         DataError: the folder holds no record, or a damaged one.
         ResourceError: the report cannot be written.
     """
-    return _kind(folder).render(folder, read(folder))
+    with records.consistent(folder):
+        return _kind(folder).render(folder, read(folder))
 
 
 class _Kind:

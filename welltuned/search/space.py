@@ -48,7 +48,7 @@ def _range(text: str, values: str) -> Range:
         low, high = (float(end) for end in values.split(".."))
     except ValueError:
         low = high = math.nan
-    if not low < high < math.inf:
+    if not -math.inf < low < high < math.inf:
         raise UsageError(
             f"{text!r} is no range", where="--range", mend="write two numbers, the lower first: --range lr=1e-5..1e-3"
         )

@@ -112,7 +112,7 @@ WRONG = {
         "a.parquet", parquet({"text": list("abcd"), "label": [0.0, 1.0, math.nan, 0.0]}), "a.parquet:3", "1 of 4"
     ),
     "bytes as text": one(
-        "a.parquet", parquet({"text": [b"a"] * 4, "label": [0, 1, 0, 1]}), "a.parquet:1", "bytes", "'text'"
+        "a.parquet", parquet({"text": [b"a"] * 4, "label": [0, 1, 0, 1]}), "a.parquet", "binary", "'text'"
     ),
     # texts
     "empty text": one("a.csv", GOOD + b" ,p,yes\nq,,no\n", "a.csv:22", "'question'", "1 of 22", "remove"),

@@ -14,6 +14,7 @@ def command(
     columns: groups.ColumnOptions,
     optimizer: groups.OptimizerOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Go on with this encoder; else one is begun from --shape.")
     ] = None,
@@ -38,6 +39,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Decides initialisation, order, masks and dropout.", min=0)] = 0,
     show: Annotated[bool, typer.Option("--show", help="Only show what is masked on one row.")] = False,
     out: options.Out = None,
+    wait: options.Wait = False,
     json: options.Json = False,
 ) -> None:
     """Pretrain an encoder on text by predicting hidden tokens, from scratch or from an existing one.
@@ -48,6 +50,7 @@ def command(
     from welltuned.cli import console, requests
     from welltuned.errors import UsageError
     from welltuned.pretraining import pretrain, preview
+    from welltuned.record import alone
     from welltuned.report import pretraining as report
     from welltuned.spec import PretrainSpec
 
@@ -74,11 +77,11 @@ def command(
     )
     folder = requests.folder(out, "pretrain", source, spec.id)
     if show:
-        with console.ConsoleObserver() as observer:
+        with console.ConsoleObserver() as observer, alone(folder, wait, observer.say):
             row = preview(spec, folder, observer)
         console.show_all(row, json, report.masked_table(row))
         return
-    with console.ConsoleObserver() as observer:
-        record = pretrain(spec, folder, observer, requests.command_line())
+    with console.ConsoleObserver() as observer, alone(folder, wait, observer.say):
+        record = pretrain(spec, folder, observer, requests.command_line(), keeping.saving())
     saved = [f"figure: {report.draw(folder, record)}", f"model: {folder / 'model'}"] if steps else []
     console.show(record, json, report.curve_table(record), "", record.verdict, *saved)
