@@ -135,7 +135,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
             spec = self._spec(source, given)
             self.folder_ = self._place() / spec.name
-            self.record_: RunRecord = run(spec, self.folder_, bench)
+            with bench.alone(self.folder_):
+                self.record_: RunRecord = run(spec, self.folder_, bench)
             self._predictor = Predictor(self.folder_)
         return self
 

@@ -49,7 +49,7 @@ def save(run: Path, folder: Path, told: Saved) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / FILE).is_file():
         raise UsageError("this folder holds something else", where=str(folder), mend="name a new folder")
     with whole_folder(folder) as draft:
-        shutil.copytree(run, draft, dirs_exist_ok=True)
+        shutil.copytree(run, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
         write_json(draft / FILE, told)
 
 

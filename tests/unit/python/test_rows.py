@@ -66,7 +66,7 @@ def test_a_dataset_brings_its_labels() -> None:
         ([1, 2], r"X\[0\]: 1 is of type int, not text"),
         (["a", None], r"X\[1\]: None is a missing value, not text"),
         (["a", float("nan")], r"X\[1\]: nan is a missing value"),
-        (pd.DataFrame({"q": ["a", pd.NA]}), r"X\[1\], column 'q': <NA> is a missing value"),
+        (pd.DataFrame({"q": ["a", pd.NA]}), r"X\[1\], column 'q': (<NA>|nan) is a missing value"),
         ([("a", "b"), ("c",)], r"X\[1\]: this row is \('c',\), the first has 2 texts"),
         ([("a", "b", "c")], "3 columns where one or two of text are expected"),
         ("one text", "a str is not rows of text"),
