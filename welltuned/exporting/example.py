@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 
@@ -29,7 +30,7 @@ class Model:
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
 
-    def encoded(self, rows: list[list[str]]) -> dict[str, np.ndarray]:
+    def encoded(self, rows: list[list[str]]) -> dict[str, NDArray[np.int64]]:
         """[B, T] arrays by the names of the graph's inputs; of a pair only the second text is cut."""
         most, pairs = self.told["max_length"], self.told["columns"] == 2
         if pairs:
@@ -52,9 +53,10 @@ class Model:
         offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets
         return text[: offsets[limit][0]].rstrip() if len(offsets) > limit else text
 
-    def logits(self, rows: list[list[str]]) -> np.ndarray:
+    def logits(self, rows: list[list[str]]) -> NDArray[np.float32]:
         """[B, C] float32, in the order of `labels`."""
-        return self.session.run(["logits"], self.encoded(rows))[0]
+        logits: NDArray[np.float32] = self.session.run(["logits"], self.encoded(rows))[0]
+        return logits
 
     def answers(self, rows: list[list[str]]) -> list[dict[str, object]]:
         """The label of each row, and the probability of every label."""

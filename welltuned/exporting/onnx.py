@@ -8,7 +8,6 @@ from pathlib import Path
 
 from welltuned import artifact
 from welltuned.errors import UsageError
-from welltuned.exporting import example
 from welltuned.exporting.check import Subject
 from welltuned.exporting.graph import quantise, require_exporter, write_graph
 from welltuned.opening import write_manifest
@@ -16,6 +15,8 @@ from welltuned.predicting import EXPORT, GRAPH, OnnxForward, TorchForward, is_ex
 from welltuned.record import installed_versions, read_run, whole_folder, write_json
 from welltuned.record.export import ExportRecord
 
+EXAMPLE = Path(__file__).with_name("example.py")
+"""Copied, not imported: it needs what the extra installs."""
 RUNTIMES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -80,6 +81,6 @@ def export_onnx(run: Path, folder: Path | None = None, int8: bool = False) -> tu
         )
         write_json(draft / EXPORT, exported)
         write_json(draft / "record.json", record)
-        shutil.copyfile(str(example.__file__), draft / "example.py")
+        shutil.copyfile(EXAMPLE, draft / EXAMPLE.name)
         write_manifest(draft)
     return target, exported

@@ -126,7 +126,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             validate_data(self, given.array(), skip_check_array=True)
             self.classes_, indices = np.unique(labels, return_inverse=True)
             self._names, self._named = given.names, given.named
-            tables = {"train": given.table("X", indices, self._class_names())}
+            tables = {"train": given.table("X", indices.tolist(), self._class_names())}
             if dev is not None:
                 tables["dev"] = self._dev(dev)
             source = memory.address(tables)

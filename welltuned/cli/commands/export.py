@@ -38,8 +38,10 @@ def command(
         if int8:
             raise UsageError("--int8 is for onnx", where="--int8", mend="leave it out, or export --to onnx")
         folder = export_stock(run, out)
-        told = f"{folder}: opens with plain Transformers; the method is folded in"
-        print(dumps({"folder": str(folder)})) if json else stdout.print(told, markup=False, soft_wrap=True)
+        if json:
+            print(dumps({"folder": str(folder)}))
+        else:
+            stdout.print(f"{folder}: opens with plain Transformers", markup=False, soft_wrap=True)
         return
     stderr.print("tracing the model; this takes a moment", markup=False)
     folder, record = export_onnx(run, out, int8)
