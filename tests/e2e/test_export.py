@@ -78,7 +78,8 @@ def alone(folder: Path, given: list[list[str]]) -> dict[str, Any]:
 def test_an_export_answers_without_torch_and_in_predict(
     welltuned: Command, trained: Path, long_problem: Path, tmp_path: Path
 ) -> None:
-    from welltuned.predicting import Predictor, logits_of
+    from welltuned.predicting import OnnxForward, Predictor, logits_of
+    from welltuned.serving.models import opened
 
     out = tmp_path / "onnx"
     done = welltuned("export", trained, "--out", out, "--json")
@@ -101,6 +102,8 @@ def test_an_export_answers_without_torch_and_in_predict(
     ours, theirs = (json.loads(welltuned("predict", folder, *asked).out)[0] for folder in (trained, out))
     assert ours["label"] == theirs["label"]
     assert ours["probabilities"] == pytest.approx(theirs["probabilities"], abs=1e-5)
+    (served,) = opened([str(out)])
+    assert isinstance(served.predictor.forward, OnnxForward), "a server computes with it too"
     changed = bytearray((out / "model.onnx").read_bytes())
     changed[len(changed) // 2] ^= 1
     (out / "model.onnx").write_bytes(changed)
