@@ -31,7 +31,7 @@ def test_the_page_runs(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert isinstance(found, Compared)
     assert isinstance(found.table, pd.DataFrame)
     assert isinstance(found.plot("differences"), Figure)
-    assert set(re.findall(r"others are ([\w, ]+)", page)[0].split(", ")) <= {
+    assert set(re.findall(r"figure; others are ([\w, ]+)", page)[0].split(", ")) <= {
         "accuracy", "cost", "reliability", "curves", "memory",
     }  # fmt: skip
     for name in ("accuracy", "cost", "reliability", "curves", "memory"):
