@@ -249,8 +249,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Where runs are kept; a temporary folder goes with this object."""
         if self.folder is not None:
             return Path(self.folder)
-        if hasattr(self, "_forget"):
-            self._forget()
+        if "_forget" in vars(self):
+            vars(self)["_forget"]()
         place = tempfile.mkdtemp(prefix="welltuned-")
         self._forget = weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
         return Path(place)

@@ -52,7 +52,7 @@ class Rows:
 
         return pandas.DataFrame(texts, columns=list(self.names))
 
-    def columns_of(self, source: str) -> dict[str, str]:
+    def columns_of(self, source: str) -> dict[str, Any]:
         """The fields of a data spec that name the source and its columns."""
         pair = self.names[1] if len(self.names) == 2 else ""
         return {"source": source, "text": self.names[0], "text_pair": pair, "label": self.label}
