@@ -207,7 +207,9 @@ class Encoder(nn.Module):
             return cast(Tensor, output.last_hidden_state)
         prompt = self.prompt()  # [l, e]
         length = prompt.shape[0]
-        embeddings = torch.cat([prompt.expand(len(batch), -1, -1), self.words(batch.ids)], dim=1)  # [B, l + T, e]
+        embeddings = torch.cat(
+            [prompt.expand(batch.ids.shape[0], -1, -1), self.words(batch.ids)], dim=1
+        )  # [B, l + T, e]
         mask = nn.functional.pad(batch.mask, (length, 0), value=1)
         if batch.types is not None:
             options["token_type_ids"] = nn.functional.pad(batch.types, (length, 0), value=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from welltuned.batches import TokenizedSplit, tokenize
 from welltuned.checkpoints import Saving
 from welltuned.data import load_dataset
 from welltuned.data.dataset import Dataset
+from welltuned.data.sources import Source
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
 from welltuned.memory import (
@@ -41,6 +42,7 @@ class Workbench:
     Attributes:
         observer: told of the work.
         memory_limit: bytes that the process may take in all; None for what the machine has left.
+        held: sources whose rows lie in memory, by their addresses.
         stages: beginnings that its trainings have in common.
         cache_limit: bytes that constant activations may take on disk; 0 for none.
         saving: when its trainings are saved.
@@ -49,6 +51,7 @@ class Workbench:
 
     observer: Observer = field(default_factory=Observer)
     memory_limit: int | None = None
+    held: Mapping[str, Source] = field(default_factory=dict)
     cache_limit: int = frontier.LIMIT
     stages: Stages = field(default_factory=Stages)
     saving: Saving = field(default_factory=Saving)
@@ -76,7 +79,7 @@ class Workbench:
     def dataset(self, spec: DataSpec) -> Dataset:
         """The data, read on first use; its notes are said aloud then."""
         if spec.id not in self._datasets:
-            dataset = self._datasets[spec.id] = load_dataset(spec)
+            dataset = self._datasets[spec.id] = load_dataset(spec, self.held.get(spec.source))
             for note in dataset.notes:
                 self.observer.say(note)
         return self._datasets[spec.id]
@@ -88,11 +91,12 @@ class Workbench:
         return self._models[spec.id]
 
     def tokens(self, data: DataSpec, model: ModelSpec) -> Splits:
-        """train, dev and test as token ids, made on first use."""
+        """train, dev and test as token ids, made on first use; without those that have no rows."""
         key = (data.id, model.id)
         if key not in self._tokens:
             dataset, tokenizer = self.dataset(data), self.model(model).tokenizer
             splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
+            splits = {name: split for name, split in splits.items() if len(split)}
             self._tokens[key] = {name: tokenize(split, tokenizer, model.max_length) for name, split in splits.items()}
             for name, split in self._tokens[key].items():
                 if split.truncation.cut:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
 
 from welltuned.errors import UsageError
+from welltuned.record import default_folder
 from welltuned.spec import without_home
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
@@ -87,8 +87,7 @@ def folder(out: Path | None, command: str, data: str, identity: str) -> Path:
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file, not a folder", where="--out")
         return out
-    name = data.rstrip("/").rsplit("/", 1)[-1].replace("builtin:", "").split(".")[0] or "data"
-    return Path("runs") / f"{command}-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    return default_folder(command, data, identity)
 
 
 def command_line() -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from welltuned.batches import Batch
+from welltuned.batches import Batch, TokenizedSplit, sorted_batches
 
 
 class Forward(Protocol):
@@ -35,3 +35,11 @@ class TorchForward:
         types = {} if batch.types is None else {"token_type_ids": batch.types}
         logits = self.model(input_ids=batch.ids, attention_mask=batch.mask, **types).logits
         return cast(Tensor, logits.float())
+
+
+def logits_of(forward: Forward, tokens: TokenizedSplit, classes: int, batch_size: int) -> Tensor:
+    """Logits [N, C] of all rows in their own order, rows of like length computed together."""
+    logits = torch.empty(len(tokens), classes)
+    for batch in sorted_batches(tokens, batch_size):
+        logits[batch.rows] = forward(batch)
+    return logits

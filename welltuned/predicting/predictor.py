@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from welltuned import artifact
-from welltuned.batches import sorted_batches
+from welltuned.predicting.exported import is_export, open_export
 from welltuned.predicting.folders import run_folder
-from welltuned.predicting.forward import Forward, TorchForward
+from welltuned.predicting.forward import Forward, TorchForward, logits_of
 from welltuned.predicting.naming import Answer, named
 from welltuned.predicting.reading import Reader
 from welltuned.record import RunRecord, read_run
@@ -27,15 +25,17 @@ class Predictor:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the model of a run folder, of a comparison's winner or of a search's choice.
+        """Open the model of a run folder, of a comparison's winner, of a search's choice, or of an export.
 
         Raises:
             DataError: there is no finished run, or its model is damaged.
         """
         self.folder = run_folder(folder)
         self.record: RunRecord = read_run(self.folder)
-        self.forward: Forward = TorchForward(artifact.load(self.folder / "model"))
-        tokenizer = artifact.load_tokenizer(self.folder / "model")
+        exported = is_export(self.folder)
+        model = self.folder if exported else self.folder / "model"
+        self.forward: Forward = open_export(model)[1] if exported else TorchForward(artifact.load(model))
+        tokenizer = artifact.load_tokenizer(model)
         self.reader = Reader(tokenizer, self.record.spec.model.max_length, self.record.takes_pairs)
 
     @property
@@ -56,7 +56,5 @@ class Predictor:
         if not texts:
             return []
         tokens = self.reader.read(texts, pairs)
-        logits = torch.empty(len(tokens), len(self.record.labels))
-        for batch in sorted_batches(tokens, batch_size):
-            logits[batch.rows] = self.forward(batch)
+        logits = logits_of(self.forward, tokens, len(self.record.labels), batch_size)
         return named(self.record.labels, logits, tokens.cut.tolist())

@@ -28,6 +28,7 @@ from welltuned.record.files import (
     GO_ON,
     ROOM,
     consistent,
+    default_folder,
     read_arrays,
     read_comparison,
     read_record,
@@ -66,7 +67,7 @@ __all__ = [
     "CapacityRow", "ComparisonRecord", "Cost", "EpochRow", "GivenUp", "Incident", "Measures", "Memory",
     "MemoryRecord", "MemoryRow", "Opening", "Progress", "Provenance", "RunRecord", "Schema", "Score",
     "SearchRecord", "SearchTrial", "Statement", "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation",
-    "alone", "consistent", "installed_versions", "processor_name", "read_answers", "read_arrays", "read_comparison",
-    "read_record", "read_run", "require_room", "require_there", "require_writable", "results_kind", "whole_folder",
-    "write_arrays", "write_bytes", "write_json",
+    "alone", "consistent", "default_folder", "installed_versions", "processor_name", "read_answers", "read_arrays",
+    "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable",
+    "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

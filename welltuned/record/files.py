@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -29,6 +30,12 @@ ANEW = "run the same command again to make it anew"
 GO_ON = "then the same command goes on, and finished runs are kept"
 ROOM = f"choose another --out folder, make room, or give yourself permission to write there; {GO_ON}"
 _Record = TypeVar("_Record", bound=BaseModel)
+
+
+def default_folder(command: str, data: str, identity: str) -> Path:
+    """Where a command's results go unless a folder is named: the same command finds them again."""
+    name = data.rstrip("/").rsplit("/", 1)[-1].replace("builtin:", "").split(".")[0].split(":")[0] or "data"
+    return Path("runs") / f"{command}-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -72,6 +72,20 @@ def run_parts(record: RunRecord, shown: Shown, results: TrainingRecord | None = 
     ]
 
 
+def excerpt(record: ComparisonRecord | RunRecord) -> Markup:
+    """Verdict, table and alarms alone, as they stand in a notebook: without style, links or script."""
+    if isinstance(record, RunRecord):
+        found, verdict, results = (
+            [(record.name, one) for one in record.alarms],
+            run_verdict(record),
+            _run_results(record),
+        )
+    else:
+        found, verdict, results = rows.alarms(record, {}), record.verdict, _results(record)
+    alarms = [markup.join([element("h4", one.heading), one.body]) for one in sections.alarms(found)]
+    return element("div", element("p", element("strong", verdict)), results, *alarms)
+
+
 def run_verdict(record: RunRecord) -> str:
     """One sentence on how a run ended."""
     trained = format.count(record.trained_parameters)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from welltuned import methods, plan, run, train
-from welltuned.compare import Comparison, compare
+from welltuned.comparing import Comparison, compare
 from welltuned.record import ComparisonRecord
 from welltuned.run import Workbench
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec

@@ -47,7 +47,7 @@ def command(
     """
     from welltuned import plan
     from welltuned.cli import console, requests
-    from welltuned.compare import Comparison, Tuning, compare
+    from welltuned.comparing import Comparison, Tuning, compare
     from welltuned.report import render
     from welltuned.report.terminal import told
     from welltuned.workbench import Workbench
