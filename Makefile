@@ -4,11 +4,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH_DATA ?= builtin:yesno
 READY := $(VENV)/.ready
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench soak clean
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -35,6 +36,10 @@ lint: $(READY)
 bench: $(READY)
 	@$(BIN)/python -m pytest -m slow -q
 	@$(BIN)/python benchmarks/coverage.py
+	@$(BIN)/python benchmarks/speed $(BENCH_DATA)
+
+soak: $(READY)
+	@$(BIN)/python benchmarks/soak.py
 
 clean:
 	rm -rf $(VENV) runs/demo build dist *.egg-info

@@ -1,7 +1,8 @@
-"""Where models are found: our short names for them, and their ids on the Hugging Face Hub."""
+"""Where things lie: models by our short names and their ids on the Hugging Face Hub, and what we keep for later."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -45,3 +46,8 @@ def hub_id(name: str) -> str | None:
         return None
     found = address(name)
     return found if _ID.fullmatch(found) else None
+
+
+def cache_folder() -> Path:
+    """The folder of the user's cache for what can be computed anew."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "welltuned"

@@ -8,11 +8,12 @@ Shapes (the letters of :mod:`welltuned.shapes`)::
     Batch.labels  [B]    int64   class indices; None where they are sealed
     Batch.rows    [B]    int64   indices into the split
     Batch.features [B, d] float  pooled representations, where the encoder below the head was run before
+    Batch.states  [B, T, d] float  hidden states at the frontier, where the blocks below it were run before
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +41,7 @@ class Batch:
     labels: Tensor | None
     rows: Tensor
     features: Tensor | None = None
+    states: Tensor | None = None
 
     def __len__(self) -> int:
         return self.rows.shape[0]
@@ -66,6 +68,7 @@ class TokenizedSplit:
         truncation: how many rows lost tokens.
         cut: [N] whether the row lost tokens.
         features: [N, d] pooled representations once computed; then no token reaches the encoder.
+        states: [sum of lengths, d] hidden states at the frontier once computed.
     """
 
     ids: NDArray[np.int32]
@@ -78,6 +81,7 @@ class TokenizedSplit:
     truncation: Truncation
     cut: NDArray[np.bool_] = field(repr=False)
     features: Tensor | None = None
+    states: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -121,7 +125,16 @@ class TokenizedSplit:
             torch.from_numpy(types) if self.has_types else None,
             labels,
             index,
+            states=None if self.states is None else self._states(rows, width),
         )
+
+    def _states(self, rows: Ints, width: int) -> Tensor:
+        assert self.states is not None
+        states = np.zeros((len(rows), width, self.states.shape[1]), np.float32)
+        for at, row in enumerate(rows):
+            start, end = self.offsets[row], self.offsets[row + 1]
+            states[at, : end - start] = self.states[start:end]
+        return torch.from_numpy(states)
 
     def take(self, rows: Ints) -> TokenizedSplit:
         """These rows alone, in this order."""
@@ -136,7 +149,23 @@ class TokenizedSplit:
             cut=self.cut[rows],
             truncation=Truncation(rows=len(rows), cut=int(self.cut[rows].sum())),
             features=None if self.features is None else self.features[torch.from_numpy(rows)],
+            states=None if self.states is None else self.states[where],
         )
+
+
+def joined(parts: Sequence[TokenizedSplit]) -> TokenizedSplit:
+    """The rows of several splits as one, in their order; all of one tokenizer and length, none with labels."""
+    cut = np.concatenate([part.cut for part in parts])
+    return replace(
+        parts[0],
+        ids=np.concatenate([part.ids for part in parts]),
+        types=np.concatenate([part.types for part in parts]),
+        offsets=np.concatenate([[0], np.cumsum(np.concatenate([part.lengths for part in parts]))]),
+        labels=None,
+        cut=cut,
+        truncation=Truncation(rows=len(cut), cut=int(cut.sum())),
+        features=None,
+    )
 
 
 def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
@@ -152,8 +181,7 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
     """
     texts, cut = list(split.text), np.zeros(len(split), np.bool_)
     if split.pair is not None:
-        room = max_length - tokenizer.num_special_tokens_to_add(pair=True)
-        texts, cut = _shorten(texts, tokenizer, max(1, room // 2))
+        texts, cut = shortened(texts, tokenizer, max_length)
     questions_cut = int(cut.sum())
     ids: list[NDArray[np.int32]] = []
     types: list[NDArray[np.uint8]] = []
@@ -186,21 +214,23 @@ def tokenize(split: Split, tokenizer: Any, max_length: int) -> TokenizedSplit:
     )
 
 
-def _shorten(texts: list[str], tokenizer: Any, limit: int) -> tuple[list[str], NDArray[np.bool_]]:
-    """Cut texts of more than ``limit`` tokens before the character that token number ``limit + 1`` belongs to.
+def shortened(texts: Sequence[str], tokenizer: Any, max_length: int) -> tuple[list[str], NDArray[np.bool_]]:
+    """First texts of pairs as :func:`tokenize` lets them in, and which of them [N] were cut for it.
 
-    A text has at most a token a byte (byte-level vocabularies), and one more for a space put before it.
+    A text may fill half of the room; one of more tokens is cut before the character that the next token belongs to.
+    It has at most a token a byte (byte-level vocabularies), and one more for a space put before it.
     """
+    limit = max(1, (max_length - tokenizer.num_special_tokens_to_add(pair=True)) // 2)
     long = [i for i, text in enumerate(texts) if len(text.encode()) >= limit]
-    shortened, cut = list(texts), np.zeros(len(texts), np.bool_)
+    fitting, cut = list(texts), np.zeros(len(texts), np.bool_)
     if not long:
-        return shortened, cut
+        return fitting, cut
     encoded = tokenizer([texts[i] for i in long], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     for row, offsets in zip(long, encoded["offset_mapping"], strict=True):
         if len(offsets) > limit:
-            shortened[row] = texts[row][: offsets[limit][0]].rstrip()
+            fitting[row] = texts[row][: offsets[limit][0]].rstrip()
             cut[row] = True
-    return shortened, cut
+    return fitting, cut
 
 
 def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int) -> list[Ints]:
@@ -226,9 +256,13 @@ def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int)
 
 def sorted_batches(split: TokenizedSplit, batch_size: int) -> Iterator[Batch]:
     """Every row once, longest first, so that padding is least and memory peaks at once."""
-    order = np.argsort(-split.lengths, kind="stable")
-    for rows in _chunks(order, batch_size):
+    for rows in _chunks(longest_first(split), batch_size):
         yield split.batch(rows)
+
+
+def longest_first(split: TokenizedSplit) -> Ints:
+    """[N] rows by falling length; of equals the first stays first."""
+    return np.argsort(-split.lengths, kind="stable")
 
 
 def _by_length(rows: Ints, lengths: Ints) -> Ints:

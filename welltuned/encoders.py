@@ -7,6 +7,8 @@ A method never names a model. It asks the encoder for ``backbone``, ``blocks``, 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -103,6 +105,14 @@ def native_parts(stock: PreTrainedModel) -> tuple[PreTrainedModel, NativeHead]:
     return backbone, NativeHead(stock, pooler)
 
 
+class _ReachedError(Exception):
+    """Ends a forward pass where nothing above is wanted."""
+
+    def __init__(self, states: Tensor) -> None:
+        super().__init__()
+        self.states = states
+
+
 class Encoder(nn.Module):
     """A pretrained backbone with a classification head.
 
@@ -149,8 +159,46 @@ class Encoder(nn.Module):
                 block.train()
         return self
 
+    def below(self, batch: Batch) -> Tensor:
+        """[B, T, d] what the blocks below the frontier hand on; the last hidden states where it lies above them all."""
+        if self.frontier >= self.shape.layers:
+            return self.hidden(batch)
+
+        def stop(_: nn.Module, given: tuple[Any, ...]) -> None:
+            raise _ReachedError(given[0])
+
+        hook = self.blocks[self.frontier].register_forward_pre_hook(stop)
+        try:
+            self.hidden(batch)
+        except _ReachedError as reached:
+            return reached.states
+        finally:
+            hook.remove()
+        raise RuntimeError("the block at the frontier was not called")
+
+    @contextmanager
+    def _given(self, states: Tensor) -> Iterator[None]:
+        """The blocks below the frontier hand on what came of them before, and do no work."""
+        below = self.blocks[: self.frontier]
+        given = (states, None) if self.shape.blocks_return_pairs else states
+        try:
+            for block in below:
+                block.forward = lambda *_, **__: given
+            yield
+        finally:
+            for block in below:
+                del block.forward
+
     def hidden(self, batch: Batch) -> Tensor:
         """Last hidden states [B, T, d] of a row's own tokens; the prompt's positions are left out."""
+        if batch.states is None:
+            return self._hidden(batch)
+        if self.frontier >= self.shape.layers:
+            return batch.states
+        with self._given(batch.states):
+            return self._hidden(batch)
+
+    def _hidden(self, batch: Batch) -> Tensor:
         options: dict[str, Any] = {}
         if self.prompt is None:
             if batch.types is not None:
@@ -159,7 +207,9 @@ class Encoder(nn.Module):
             return cast(Tensor, output.last_hidden_state)
         prompt = self.prompt()  # [l, e]
         length = prompt.shape[0]
-        embeddings = torch.cat([prompt.expand(len(batch), -1, -1), self.words(batch.ids)], dim=1)  # [B, l + T, e]
+        embeddings = torch.cat(
+            [prompt.expand(batch.ids.shape[0], -1, -1), self.words(batch.ids)], dim=1
+        )  # [B, l + T, e]
         mask = nn.functional.pad(batch.mask, (length, 0), value=1)
         if batch.types is not None:
             options["token_type_ids"] = nn.functional.pad(batch.types, (length, 0), value=0)

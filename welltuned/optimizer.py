@@ -6,7 +6,7 @@ AdamW (Loshchilov and Hutter 2019) without decay on biases and norms, linear war
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +26,70 @@ def adamw(model: nn.Module, spec: OptimizerSpec, compute: Compute) -> torch.opti
     return torch.optim.AdamW(groups, lr=spec.lr, betas=(0.9, 0.999), eps=1e-8, fused=compute.engine == "fast")
 
 
+WEIGHTS, MOMENTS = "weights", ("step", "exp_avg", "exp_avg_sq")
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Let the next step go at this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def rate_of(optimizer: torch.optim.Optimizer) -> float:
+    """The learning rate that the optimizer has."""
+    return float(optimizer.param_groups[0]["lr"])
+
+
+def trained_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What the optimizer trains and its moments, as they are and not copied.
+
+    Named ``weights.NAME``, and ``step.NAME``, ``exp_avg.NAME`` and ``exp_avg_sq.NAME`` of a tensor that was stepped.
+    """
+    found: dict[str, Tensor] = {}
+    for name, parameter in _optimised(model, optimizer):
+        found[f"{WEIGHTS}.{name}"] = parameter.detach()
+        moments = optimizer.state.get(parameter, {})
+        found |= {f"{moment}.{name}": moments[moment] for moment in MOMENTS if moment in moments}
+    return found
+
+
+@torch.no_grad()
+def put_trained_back(tensors: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Copy back what :func:`trained_tensors` found, into the same memory layout.
+
+    Raises:
+        KeyError: a tensor is missing or of another shape; nothing is changed.
+    """
+    for name, parameter in _optimised(model, optimizer):
+        if tensors[f"{WEIGHTS}.{name}"].shape != parameter.shape:
+            raise KeyError(name)
+    for name, parameter in _optimised(model, optimizer):
+        parameter.copy_(tensors[f"{WEIGHTS}.{name}"])
+        optimizer.state.pop(parameter, None)
+        if f"{MOMENTS[0]}.{name}" in tensors:
+            step, *averages = (tensors[f"{moment}.{name}"] for moment in MOMENTS)
+            steps_beside = bool(optimizer.defaults.get("fused")) or bool(optimizer.defaults.get("capturable"))
+            count = step.to(parameter.device if steps_beside else "cpu", copy=True)
+            copies = [torch.empty_like(parameter).copy_(one) for one in averages]
+            optimizer.state[parameter] = dict(zip(MOMENTS, [count, *copies], strict=True))
+
+
+def _optimised(model: nn.Module, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, nn.Parameter]]:
+    own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    return ((name, parameter) for name, parameter in model.named_parameters() if id(parameter) in own)
+
+
+DECAY = 0.2
+"""Share of the steps after warmup over which a warmup-stable-decay schedule falls."""
+
+
 def rate(spec: OptimizerSpec, steps: int) -> Callable[[int], float]:
     """The factor on the learning rate at each of ``steps`` steps: linear warmup, then the schedule.
 
+    Warmup-stable-decay is that of Hu et al. 2024, "MiniCPM", section 4, with a linear decay.
     The last step still moves: a linear schedule ends at 1 / (steps - warmup), not at 0.
     """
-    warmup = round(spec.warmup_ratio * steps)
+    warmup = round(spec.warmup_ratio * steps) if spec.warmup_steps is None else spec.warmup_steps
 
     def factor(step: int) -> float:
         if step < warmup:
@@ -41,7 +99,8 @@ def rate(spec: OptimizerSpec, steps: int) -> Callable[[int], float]:
             return 1.0
         if spec.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * progress))
-        return max(0.0, 1 - progress)
+        left = max(0.0, 1 - progress)
+        return left if spec.schedule == "linear" else min(1.0, left / DECAY)
 
     return factor
 
@@ -56,10 +115,15 @@ def gradient(loss: Tensor, trained: Sequence[nn.Parameter], max_norm: float, ste
         DivergedError: the loss or the norm is not finite; the weights are those before the step.
     """
     loss.backward()
+    return clipped(loss.item(), trained, max_norm, step)
+
+
+def clipped(loss: float, trained: Sequence[nn.Parameter], max_norm: float, step: str) -> float:
+    """The same where backward has been called; ``loss`` is what it was called from."""
     norm = float(nn.utils.clip_grad_norm_(trained, max_norm or math.inf))
-    if not math.isfinite(loss.item()) or not math.isfinite(norm):
+    if not math.isfinite(loss) or not math.isfinite(norm):
         raise DivergedError(
-            f"not finite at {step}: loss {loss.item()}, gradient norm {norm}",
+            f"not finite at {step}: loss {loss}, gradient norm {norm}",
             why="the learning rate is too high for this method, or the weights were damaged before",
             mend="try a learning rate of a third, or more warmup",
         )

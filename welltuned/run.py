@@ -1,13 +1,15 @@
 """RunSpec -> artifact + RunRecord: the only place where the parts meet.
 
-A whole run trains, answers the test rows and writes the model. A search wants only the first of these from most of its
+A training goes on from the newest checkpoint that it left in its folder; once the record is there, none is left. A
+whole run trains, answers the test rows and writes the model. A search wants only the first of these from most of its
 trials: :func:`trial` trains and keeps scores and trained tensors, :func:`complete` makes a whole run of it later.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,9 +21,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from welltuned import __version__, alarms, artifact, card, frontier, methods
+from welltuned import __version__, alarms, artifact, card, methods, progress
 from welltuned.alarms import Reading, Removal
+from welltuned.answering import Logits, predict
 from welltuned.batches import Ints, TokenizedSplit
+from welltuned.checkpoints import CHECKPOINTS, Identity, Store, carry_through, forget_checkpoints
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
@@ -30,11 +34,15 @@ from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
 from welltuned.record import (
     Alarm,
+    EpochRow,
+    GivenUp,
+    Incident,
     Provenance,
     RunRecord,
     installed_versions,
     processor_name,
     read_arrays,
+    read_record,
     read_run,
     require_there,
     require_writable,
@@ -43,12 +51,13 @@ from welltuned.record import (
     write_json,
 )
 from welltuned.spec import RunSpec
-from welltuned.train import Logits, fit, predict
+from welltuned.train import Fit, Training
 from welltuned.workbench import Clock, Splits, Workbench
 
 MODEL = "model/config.json"
 STATE = "state.safetensors"
 """The trained tensors of a trial, until it is completed or beaten."""
+GIVEN_UP = "given_up.json"
 CHECKED_ROWS = 64
 """Dev rows on which a run is checked against itself without what was trained."""
 
@@ -66,31 +75,57 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
     finished = subject.finished(folder, MODEL)
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
+        _arrived(folder)
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
-    return subject.leave_whole(folder, *subject.train())
+    record = subject.leave_whole(folder, *subject.train(folder))
+    _arrived(folder)
+    return record
 
 
-def trial(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
+GoOn = Callable[[Sequence[EpochRow]], bool]
+"""Whether a training whose curve is so far is worth going on with."""
+
+
+class HopelessError(Exception):
+    """A training was given up after these epochs."""
+
+    def __init__(self, curve: Sequence[EpochRow]) -> None:
+        super().__init__()
+        self.curve = list(curve)
+
+
+def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn | None = None) -> RunRecord:
     """Train as the spec says, and keep the record, the answers to dev and the trained tensors.
 
     A finished trial or run of the same spec, on the same data and weights, is read instead.
 
+    Args:
+        go_on: asked after each epoch.
+
     Raises:
+        HopelessError: ``go_on`` said no, now or when this trial was tried before.
         WelltunedError: as in :func:`run`.
     """
     subject = _Subject(spec, bench)
     finished = subject.finished(folder)
     if finished is not None:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
+        _arrived(folder)
         return finished
     require_writable(folder)
     bench.require_room([spec], folder)
-    predictions, record = subject.train()
+    subject.require_hope(folder, go_on)
+    try:
+        predictions, record = subject.train(folder, go_on)
+    except HopelessError as found:
+        subject.give_up(folder, found.curve)
+        raise
     _begin(folder, spec, predictions)
     write_bytes(folder / STATE, save(subject.method.state(subject.encoder)))
     write_json(folder / "record.json", record)
+    _arrived(folder)
     return record
 
 
@@ -116,6 +151,12 @@ def _state(folder: Path) -> dict[str, Tensor] | None:
         return None
 
 
+def _arrived(folder: Path) -> None:
+    """What told of a training under way goes: the record is there, or the trial was given up."""
+    forget_checkpoints(folder)
+    progress.forget(folder)
+
+
 def forget_state(folder: Path) -> None:
     """Drop the trained tensors of a trial that is not chosen, or is a whole run now."""
     (folder / STATE).unlink(missing_ok=True)
@@ -130,6 +171,7 @@ class _Subject:
         with self.clock("load"):
             self.dataset, self.origin = bench.dataset(spec.data), bench.model(spec.model)
         self.method = methods.build(spec.method)
+        self.met: list[Incident] = []
         self._encoder: Encoder | None = None
 
     @property
@@ -147,13 +189,40 @@ class _Subject:
         """An earlier record of exactly this spec, data and weights, if it and the needed files are there."""
         return finished_run(self.spec, folder, self.dataset.hash, self.origin.weights_hash, *needed)
 
+    def give_up(self, folder: Path, curve: list[EpochRow]) -> None:
+        """Keep what a trial had learned when it was given up."""
+        data, weights = self.dataset.hash, self.origin.weights_hash
+        write_json(folder / GIVEN_UP, GivenUp(id=self.spec.id, data_hash=data, weights_hash=weights, curve=curve))
+        _arrived(folder)
+
+    def require_hope(self, folder: Path, go_on: GoOn | None) -> None:
+        """Give a trial up again that was given up before, if that is still the judgement.
+
+        Raises:
+            HopelessError: it is.
+        """
+        try:
+            found = read_record(folder / GIVEN_UP, GivenUp)
+        except DataError:
+            return
+        same = (found.id, found.data_hash, found.weights_hash) == (
+            self.spec.id, self.dataset.hash, self.origin.weights_hash,
+        )  # fmt: skip
+        if same and go_on is not None and not go_on(found.curve):
+            raise HopelessError(found.curve)
+
     def rows(self) -> Splits:
         """The splits that the run uses, as token ids."""
         with self.clock("load"):
             return _rows(self.bench.tokens(self.spec.data, self.spec.model), self.spec)
 
-    def train(self) -> tuple[dict[str, Any], RunRecord]:
-        """Train; returns dev's logits [N, C] and labels [N], and the record so far."""
+    def train(self, folder: Path, go_on: GoOn | None = None) -> tuple[dict[str, Any], RunRecord]:
+        """Train; returns dev's logits [N, C] and labels [N], and the record so far.
+
+        Args:
+            folder: holds the training's checkpoints meanwhile.
+            go_on: as in :func:`trial`.
+        """
         spec, bench, compute, splits = self.spec, self.bench, self.compute, self.rows()
         bench.require_fit(spec, splits["train"], len(self.dataset.labels), compute)
         read = bench.tell(_read(splits, self.dataset.labels))
@@ -162,11 +231,11 @@ class _Subject:
         learned = {name: splits[name] for name in ("train", "dev")}
         with out_of_memory_told(f"{spec.method.name} with batches of {spec.train.batch_size}"):
             with self.clock("memory"):
-                memory = bench.memory(spec, encoder, splits["train"], compute)
+                memory = bench.memory(spec, splits["train"], len(self.dataset.labels), compute)
             learned, self.clock.seconds["features"] = self._constant(learned)
-            found = fit(encoder, self.method, learned["train"], learned["dev"], spec.train, compute, bench.observer)
+            found = self._carried(learned, folder, go_on)
             with self.clock("check"):
-                removed = _removed(encoder, self._assembled, learned["dev"], spec, compute)
+                removed = _removed(encoder, self._assembled, learned["dev"], found.dev_logits, spec, compute)
         self.clock.seconds |= found.seconds
         labels = learned["dev"].known_labels
         record = RunRecord(
@@ -188,16 +257,37 @@ class _Subject:
             truncation={name: split.truncation for name, split in splits.items()},
             alarms=[*read, *found.alarms, *(alarms.raised(removed) if removed else [])],
             notes=list(self.dataset.notes),
+            incidents=found.incidents,
             provenance=provenance(compute, self.dataset, self.origin.weights_hash),
         )
         return {"dev.logits": found.dev_logits, "dev.labels": labels}, record
 
+    def _carried(self, rows: Splits, folder: Path, go_on: GoOn | None) -> Fit:
+        """The training to its end: from its newest checkpoint, or from a beginning that another run has in common."""
+        spec, bench = self.spec, self.bench
+        onlooker = progress.Kept(folder, spec, bench.observer)
+        training = Training(self.encoder, self.method, rows["train"], rows["dev"], spec.train, self.compute, onlooker)
+        identity = Identity(spec.id, self.dataset.hash, self.origin.weights_hash)
+        store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
+        stages, per_epoch = bench.stages, training.per_epoch
+        stops = stages.begin(spec, training, per_epoch)
+        if training.step:
+            bench.observer.say(f"goes on from step {training.step:,} of a run that is the same up to there")
+
+        def reached() -> None:
+            if training.step in stops:
+                stages.keep(spec, training, per_epoch)
+            if go_on is not None and training.is_at_rest and not go_on(training.curve):
+                raise HopelessError(training.curve)
+
+        with bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
+            carry_through(training, store, bench.saving, bench.observer.say, reached)
+        self.clock.seconds["shared"] = stages.skipped.get(spec.id, 0.0)
+        return training.fit()
+
     def _constant(self, splits: Splits) -> tuple[Splits, float]:
-        """What lies below the head computed once, where it never changes; and the seconds that this took."""
-        if not frontier.is_constant_below_head(self.encoder):
-            return splits, 0.0
-        encoded = self.bench.features(self.spec, self.encoder, splits, self.compute)
-        return {name: one.split for name, one in encoded.items()}, sum(one.seconds for one in encoded.values())
+        """What lies below the frontier computed once; and the seconds that this took."""
+        return self.bench.constants(self.spec, self.encoder, splits, self.compute)
 
     def leave_whole(self, folder: Path, predictions: dict[str, Any], record: RunRecord) -> RunRecord:
         """Answer the test rows where there are some, then write everything, the record last."""
@@ -209,10 +299,11 @@ class _Subject:
             _begin(folder, spec, predictions)
             model = folder / "model"
             artifact.save(model, self.encoder, self.method, spec.method, self.origin, self.dataset.labels)
-        changed = {"rows": {name: len(split) for name, split in rows.items()}}
+        changed = {"rows": {name: len(split) for name, split in rows.items()}, "incidents": record.incidents + self.met}
         whole = record.model_copy(update={**changed, "timings": {**record.timings, **clock.seconds}})
         card.write(folder, whole)
         write_json(folder / "record.json", whole)
+        progress.forget(folder)
         return whole
 
     def _answers(self, test: TokenizedSplit) -> Logits:
@@ -220,7 +311,14 @@ class _Subject:
         observer, spec = self.bench.observer, self.spec
         split = self._constant({"test": test})[0]["test"]
         observer.stage("predicting test", len(split))
-        return predict(self.encoder, split, spec.train.eval_batch_size, self.compute, observer.advance)
+        rows = spec.train.eval_batch_size
+        with self.bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
+            return predict(self.encoder, split, rows, self.compute, observer.advance, self._smaller)
+
+    def _smaller(self, rows: int, told: str) -> None:
+        what = f"evaluation of {rows} rows at once did not fit the memory ({told}); done with {rows // 2} at once"
+        self.met.append(Incident(kind="memory", step=0, what=what, rows=rows // 2))
+        self.bench.observer.say(what)
 
 
 def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str, *needed: str) -> RunRecord | None:
@@ -260,12 +358,18 @@ def _read(splits: Splits, names: tuple[str, ...]) -> list[Alarm]:
 
 
 def _removed(
-    encoder: Encoder, fresh: Callable[[], Encoder], dev: TokenizedSplit, spec: RunSpec, compute: Compute
+    encoder: Encoder,
+    fresh: Callable[[], Encoder],
+    dev: TokenizedSplit,
+    logits: Logits,
+    spec: RunSpec,
+    compute: Compute,
 ) -> Removal | None:
     """The first dev rows as trained, and with everything but the head as training began; None where all is head.
 
     Args:
         fresh: makes an encoder as this one was before training.
+        logits: [N, C] of the dev rows, as trained.
     """
     head = {f"head.{name}" for name, _ in encoder.head.named_parameters()}
     trained = {name: one for name, one in encoder.named_parameters() if one.requires_grad}
@@ -279,7 +383,7 @@ def _removed(
     few = dev.take(np.arange(min(len(dev), CHECKED_ROWS)))
     rows = spec.train.eval_batch_size
     return Removal(
-        trained=predict(encoder, few, rows, compute),
+        trained=logits[: len(few)],
         removed=predict(before, few, rows, compute),
         tensors=len(trained.keys() - head),
     )
@@ -289,8 +393,9 @@ def _begin(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
     """Spec and predictions; what an older run in the same folder left goes first, as it tells of other files."""
     require_there(folder)
     write_json(folder / "spec.json", spec)
-    for name in ("record.json", "results.json", "labels.safetensors", "report.html"):
+    for name in (GIVEN_UP, "record.json", "results.json", "labels.safetensors", "report.html"):
         (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "model", ignore_errors=True)
     write_arrays(folder / "predictions.safetensors", predictions)
 
 

@@ -52,6 +52,7 @@ class Shape:
         embedding: e, the width of word embeddings (before any projection to d).
         positions: tokens a row can have at most (after the family's offset).
         blocks: module path of the list of blocks below the backbone.
+        blocks_return_pairs: whether a block returns its hidden states in a pair with attention weights.
         matrices: the linear maps of a block.
         block_vectors: parameters of one block outside its matrices (norms).
         first_block_missing: parameters that the first block lacks.
@@ -77,6 +78,7 @@ class Shape:
     first_block_missing: int = 0
     classes: int = 2
     head: str = "mean"
+    blocks_return_pairs: bool = False
 
     @property
     def block_parameters(self) -> int:
@@ -264,7 +266,7 @@ def _deberta(config: Mapping[str, Any]) -> Shape:
         "attention.self.value_proj",
         _BERT_PATHS[3],
     )
-    shape = Shape(family="deberta-v2", **_post_norm(config, paths))
+    shape = Shape(family="deberta-v2", **_post_norm(config, paths), blocks_return_pairs=True)
     absolute = config["max_position_embeddings"] * shape.embedding
     reach = config.get("max_relative_positions", -1)
     reach = config["max_position_embeddings"] if reach < 1 else reach

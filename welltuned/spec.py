@@ -18,7 +18,7 @@ Pooling = Literal["mean", "first", "native"]
 Precision = Literal["auto", "fp32", "bf16"]
 Engine = Literal["fast", "plain"]
 Device = Literal["auto", "cpu", "cuda"]
-Schedule = Literal["linear", "constant", "cosine"]
+Schedule = Literal["linear", "constant", "cosine", "wsd"]
 SplitMode = Literal["given", "grouped"]
 
 
@@ -101,13 +101,16 @@ class OptimizerSpec(Spec):
         lr: peak learning rate.
         weight_decay: decoupled decay on matrices; biases and norms are exempt.
         warmup_ratio: share of all steps over which the rate rises linearly from 0.
-        schedule: what the rate does after warmup.
+        warmup_steps: steps of it, whatever their share; None to go by the share.
+        schedule: what the rate does after warmup. "wsd" keeps it and lets it fall over the last fifth of the steps, so
+            that trainings of different length are the same until then.
         max_grad_norm: gradients are clipped to this global 2-norm; 0 for none.
     """
 
     lr: float = Field(gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_ratio: float = Field(default=0.06, ge=0, le=1)
+    warmup_steps: int | None = Field(default=None, ge=0)
     schedule: Schedule = "linear"
     max_grad_norm: float = Field(default=1.0, ge=0)
 
@@ -175,7 +178,7 @@ class PretrainSpec(OptimizerSpec):
         mask_rate: share of a row's tokens that are to be predicted.
         whole_words: choose words instead of tokens.
         held_out: share of lines that is never trained on.
-        eval_every: steps between evaluations; a checkpoint is left at each.
+        eval_every: steps between evaluations.
         seed: decides initialisation, order, masks and dropout.
     """
 

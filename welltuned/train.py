@@ -1,30 +1,32 @@
-"""THE training loop: one, readable, and without knowledge of any method; the best epoch on dev is kept."""
+"""THE training loop: one, readable, and without knowledge of any method; the best epoch on dev is kept.
+
+Its whole state can be taken and put back at any step, in this process or in another: what follows is the same bit for
+bit, given the same number of threads.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from welltuned.batches import Batch, Ints, TokenizedSplit, epoch_batches, sorted_batches
+from welltuned.answering import Logits, cross_entropy, first_line, predict, too_much
+from welltuned.batches import Ints, TokenizedSplit, epoch_batches
+from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
-from welltuned.engine import Compute, seed_everything
-from welltuned.errors import DivergedError
+from welltuned.engine import Compute, random_state, restore_random, seed_everything
+from welltuned.memory import is_out_of_memory, release
 from welltuned.methods._base import Method
-from welltuned.optimizer import adamw, gradient, rate
+from welltuned.optimizer import adamw, clipped, put_trained_back, rate, rate_of, set_rate, trained_tensors
 from welltuned.progress import Observer
-from welltuned.record import Alarm, EpochRow
+from welltuned.record import Alarm, EpochRow, Incident
 from welltuned.spec import TrainSpec
 from welltuned.watch import Watch
-
-Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Fit:
         dev_logits: [N, C] of that epoch.
         seconds: training alone, and evaluation on dev.
         alarms: what was found wrong with the training.
+        incidents: what it met and got over.
     """
 
     curve: list[EpochRow]
@@ -46,6 +49,7 @@ class Fit:
     dev_logits: Logits
     seconds: dict[str, float]
     alarms: list[Alarm]
+    incidents: list[Incident]
 
 
 def fit(
@@ -60,53 +64,16 @@ def fit(
 ) -> Fit:
     """Train an encoder that a method is attached to, and leave it in the state of its best epoch.
 
-    Args:
-        train, dev: labelled splits.
-        watch: looks on; one of its own where none is given.
-
-    Raises:
-        DivergedError: a loss or gradient is not finite; the weights are those before that step.
+    Arguments and errors are those of :class:`Training`.
     """
-    seed_everything(spec.seed)
-    optimizer = adamw(encoder, spec, compute)
-    per_epoch = math.ceil(len(train) / spec.batch_size)
-    factor = rate(spec, per_epoch * spec.epochs)
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    labels = dev.known_labels
-    watch = watch or Watch(train.known_labels, labels, observer)
-    watch.started(encoder)
-    curve: list[EpochRow] = []
-    best: tuple[tuple[float, float], int, dict[str, Tensor], Logits] | None = None
-    training = evaluating = 0.0
-    for epoch in range(1, spec.epochs + 1):
-        started = time.perf_counter()
-        observer.stage(f"epoch {epoch}/{spec.epochs}", len(train))
-        batches = epoch_batches(train, spec.batch_size, spec.seed, epoch)
-        totals = _train_epoch(encoder, train, batches, optimizer, scheduler, spec, compute, observer, watch)
-        training += time.perf_counter() - started
-        middle = time.perf_counter()
-        logits = predict(encoder, dev, spec.eval_batch_size, compute)
-        evaluating += time.perf_counter() - middle
-        planned = spec.lr * factor(epoch * per_epoch - 1)
-        row = _row(epoch, totals, logits, labels, planned, time.perf_counter() - started)
-        curve.append(row)
-        observer.epoch(row, spec.epochs)
-        watch.epoch(curve, logits)
-        score = (row.dev_accuracy, -row.dev_loss)
-        if best is None or score > best[0]:
-            best = (score, epoch, method.state(encoder), logits)
-        if spec.patience is not None and epoch - best[1] >= spec.patience:
-            observer.say(f"stopped after epoch {epoch}: no better on dev since epoch {best[1]}")
-            break
-    assert best is not None
-    method.load_state(encoder, best[2])
-    alarms = watch.ended(curve, best[3])
-    return Fit(curve, best[1], best[2], best[3], {"train": training, "dev": evaluating}, alarms)
+    training = Training(encoder, method, train, dev, spec, compute, observer, watch)
+    training.run()
+    return training.fit()
 
 
 @dataclass
 class _Totals:
-    """Sums over an epoch's steps."""
+    """Sums over an epoch's steps; ``lr`` is of the last."""
 
     loss: float = 0.0
     right: int = 0
@@ -114,41 +81,298 @@ class _Totals:
     norm: float = 0.0
     lr: float = 0.0
     steps: int = 0
+    seconds: float = 0.0
 
 
-def _train_epoch(
-    encoder: Encoder,
-    train: TokenizedSplit,
-    batches: list[Ints],
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler,
-    spec: TrainSpec,
-    compute: Compute,
-    observer: Observer,
-    watch: Watch,
-) -> _Totals:
-    encoder.train()
-    trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
-    totals = _Totals()
-    for rows in batches:
-        batch = train.batch(rows).to(compute.device)
-        with compute.arithmetic():
-            logits = encoder(batch)  # [B, C]
-        loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
-        norm = gradient(loss, trained, spec.max_grad_norm, f"step {totals.steps + 1} of the epoch")
-        watch.gradients()
-        lr = float(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad(set_to_none=True)
-        totals.loss += loss.item() * len(batch)
-        totals.right += int((logits.argmax(dim=1) == batch.labels).sum())
-        totals.rows += len(batch)
+@dataclass(frozen=True)
+class _Best:
+    """The best epoch so far, its trained tensors in main memory and its dev logits [N, C]."""
+
+    epoch: int
+    state: dict[str, Tensor]
+    logits: Logits
+
+
+class Training:
+    """One training on its way, from step to step.
+
+    Its random streams are its own: other work between two calls of :meth:`run` does not change what it draws.
+
+    Args:
+        encoder: with ``method`` attached.
+        train, dev: labelled splits.
+        watch: looks on; one of its own where none is given.
+
+    Attributes:
+        step: optimizer steps done.
+        per_epoch: steps of an epoch.
+        steps: of all epochs.
+        curve: one row an epoch.
+        seconds: training alone ("train") and evaluation on dev ("dev"), of all processes that went on from each other.
+        incidents: what it met and got over.
+        scale: share of the planned learning rate that steps take.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        method: Method[Any],
+        train: TokenizedSplit,
+        dev: TokenizedSplit,
+        spec: TrainSpec,
+        compute: Compute,
+        observer: Observer,
+        watch: Watch | None = None,
+    ) -> None:
+        self.encoder, self.method, self.train, self.dev = encoder, method, train, dev
+        self.spec, self.compute, self.observer = spec, compute, observer
+        self.per_epoch = math.ceil(len(train) / spec.batch_size)
+        self.steps = self.per_epoch * spec.epochs
+        self.step = 0
+        self.curve: list[EpochRow] = []
+        self.seconds = {"train": 0.0, "dev": 0.0}
+        self.incidents: list[Incident] = []
+        self._at_once = {"training": spec.batch_size, "evaluation": spec.eval_batch_size}
+        self.scale = 1.0
+        seed_everything(spec.seed)
+        self._streams = random_state(compute)
+        self._optimizer = adamw(encoder, spec, compute)
+        self._factor = rate(spec, self.steps)
+        self._trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+        self._watch = watch or Watch(train.known_labels, dev.known_labels, observer)
+        self._watch.started(encoder)
+        self._totals = _Totals()
+        self._best: _Best | None = None
+        self._order: tuple[int, list[Ints]] = (0, [])
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to train or to evaluate."""
+        if self._is_unanswered:
+            return False
+        return self.step >= self.steps or self._is_out_of_patience
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the step before has ended an epoch, and dev is answered."""
+        return self.step == self.per_epoch * len(self.curve)
+
+    @property
+    def _is_unanswered(self) -> bool:
+        """Whether an epoch is trained and dev not yet answered after it."""
+        return self.step == self.per_epoch * (len(self.curve) + 1)
+
+    @property
+    def _is_out_of_patience(self) -> bool:
+        if self.spec.patience is None or self._best is None:
+            return False
+        return len(self.curve) - self._best.epoch >= self.spec.patience
+
+    def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
+        """Train on up to step ``until``, or to the end; dev is answered wherever an epoch ends.
+
+        Args:
+            after: called after every step, and after dev is answered where that ends an epoch.
+
+        Raises:
+            DivergedError: a loss or gradient is not finite; weights and state are those before that step.
+            ResourceError: not even one row at a time fits the memory; weights and state as there.
+            StoppedError: in an evaluation, where a stop is wished for; it will be done anew.
+        """
+        goal = self.steps if until is None else min(until, self.steps)
+        restore_random(*self._streams, self.compute)
+        self.encoder.train()
+        has_worked = False
+        while True:
+            if self._is_unanswered:
+                self._answer()
+                self.encoder.train()
+                has_worked = True
+            if has_worked:
+                after()
+            if self.step >= goal or self.ended:
+                return
+            self._take_step()
+            has_worked = True
+
+    def _take_step(self) -> None:
+        started, rows = time.perf_counter(), self._rows()
+        set_rate(self._optimizer, self._rate(self.step))
+        loss, right = self._gradients(rows)
+        name = f"step {self._totals.steps + 1} of the epoch"
+        norm = clipped(loss, self._trained, self.spec.max_grad_norm, name)
+        self._watch.gradients()
+        totals, lr = self._totals, rate_of(self._optimizer)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        totals.loss += loss * len(rows)
+        totals.right += right
+        totals.rows += len(rows)
         totals.norm += norm
         totals.steps += 1
         totals.lr = lr
-        observer.advance(len(batch))
-    return totals
+        self.step += 1
+        self._streams = random_state(self.compute)
+        self.observer.advance(len(rows))
+        seconds = time.perf_counter() - started
+        totals.seconds += seconds
+        self.seconds["train"] += seconds
+
+    def _rate(self, step: int) -> float:
+        return self.spec.lr * self._factor(step) * self.scale
+
+    def slow_down(self, scale: float, why: str) -> None:
+        """Go on with this share of the planned learning rate, and keep why in ``incidents``."""
+        self.scale = scale
+        self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.scale))
+
+    def _gradients(self, rows: Ints) -> tuple[float, int]:
+        """The gradient of the mean loss over these rows, in pieces that fit the memory; returns loss and right answers.
+
+        Each piece's mean counts by its share of the rows, so that their sum is the mean over all; where the memory does
+        not suffice, the step begins anew in pieces of half as many rows.
+        """
+        while True:
+            size = self._at_once["training"]
+            try:
+                found = [self._piece(rows[at : at + size], len(rows)) for at in range(0, len(rows), size)]
+                return sum(loss for loss, _ in found), sum(right for _, right in found)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                told = first_line(error)
+            self._optimizer.zero_grad(set_to_none=True)
+            self._shrink("training", min(size, len(rows)), told)
+            restore_random(*self._streams, self.compute)
+
+    def _piece(self, rows: Ints, of: int) -> tuple[float, int]:
+        batch = self.train.batch(rows).to(self.compute.device)
+        with self.compute.arithmetic():
+            logits = self.encoder(batch)  # [B, C]
+        loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
+        if len(rows) < of:
+            loss = loss * (len(rows) / of)
+        loss.backward()
+        return loss.item(), int((logits.argmax(dim=1) == batch.labels).sum())
+
+    def _shrink(self, during: str, rows: int, told: str) -> None:
+        """Do with half the rows at once from here on.
+
+        Raises:
+            ResourceError: one row was too much.
+        """
+        if rows <= 1:
+            raise too_much(during, told)
+        half = self._at_once[during] = rows // 2
+        what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {half} at once"
+        self.incidents.append(Incident(kind="memory", step=self.step, what=what, rows=half))
+        self.observer.say(f"after step {self.step:,}: {what}; the batch of a step stays as it is, its dropout does not")
+        release()
+
+    def _rows(self) -> Ints:
+        """The rows of the next step; the observer is told where an epoch begins or is gone on with."""
+        epoch, done = divmod(self.step, self.per_epoch)
+        if self._order[0] != epoch + 1:
+            self._order = (epoch + 1, epoch_batches(self.train, self.spec.batch_size, self.spec.seed, epoch + 1))
+            self.observer.stage(f"epoch {epoch + 1}/{self.spec.epochs}", len(self.train))
+            if done:
+                self.observer.advance(self._totals.rows)
+        return self._order[1][done]
+
+    def _answer(self) -> None:
+        """Answer the dev rows after an epoch."""
+        epoch, started, labels = len(self.curve) + 1, time.perf_counter(), self.dev.known_labels
+        logits = predict(
+            self.encoder,
+            self.dev,
+            self._at_once["evaluation"],
+            self.compute,
+            smaller=lambda rows, told: self._shrink("evaluation", rows, told),
+        )
+        seconds = time.perf_counter() - started
+        planned = self._rate(self.step - 1)
+        row = _row(epoch, self._totals, logits, labels, planned, self._totals.seconds + seconds)
+        if self._best is None or _score(row) > _score(self.curve[self._best.epoch - 1]):
+            self._best = _Best(epoch, self.method.state(self.encoder), logits)
+        self.curve.append(row)
+        self.seconds["dev"] += seconds
+        self._totals = _Totals()
+        self.observer.epoch(row, self.spec.epochs)
+        self._watch.epoch(self.curve, logits)
+        if self._is_out_of_patience and self.step < self.steps:
+            self.observer.say(f"stopped after epoch {epoch}: no better on dev since epoch {self._best.epoch}")
+
+    def snapshot(self, *, copied: bool = True) -> State:
+        """Where the training stands between two steps, or before the evaluation that ends an epoch.
+
+        Args:
+            copied: tensors of their own; without, those that train are the live ones, to be read before the next step.
+        """
+        before, watched = self._watch.taken()
+        streams, numbers = self._streams
+        tensors = trained_tensors(self.encoder, self._optimizer)
+        if copied:
+            tensors = {name: value.clone() for name, value in tensors.items()}
+        tensors |= {"watch": before, **{f"random.{name}": value for name, value in streams.items()}}
+        if self._best is not None:
+            tensors |= {f"best.{name}": value for name, value in self._best.state.items()}
+            tensors["dev.logits"] = torch.from_numpy(self._best.logits)
+        return State(
+            tensors,
+            {
+                "step": self.step,
+                "totals": asdict(self._totals),
+                "curve": [row.model_dump(mode="json") for row in self.curve],
+                "best_epoch": None if self._best is None else self._best.epoch,
+                "random": numbers,
+                "watch": watched,
+                "seconds": dict(self.seconds),
+                "incidents": [one.model_dump(mode="json") for one in self.incidents],
+                "at_once": dict(self._at_once),
+                "scale": self.scale,
+            },
+        )
+
+    def restore(self, state: State) -> None:
+        """Go on from a state of this training, or of one that is the same up to there; the state stays as it is.
+
+        Raises:
+            KeyError: it is the state of another training.
+        """
+        tensors, numbers = state.tensors, state.numbers
+        put_trained_back(tensors, self.encoder, self._optimizer)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._watch.put_back(tensors["watch"].cpu(), numbers["watch"])
+        self._streams = _under("random.", tensors), numbers["random"]
+        self.step, self.seconds = numbers["step"], dict(numbers["seconds"])
+        self.curve = [EpochRow(**row) for row in numbers["curve"]]
+        self._totals = _Totals(**numbers["totals"])
+        self.incidents = [Incident(**one) for one in numbers["incidents"]]
+        self._at_once, self.scale = dict(numbers["at_once"]), numbers["scale"]
+        self._order = (0, [])
+        self._best = None
+        if numbers["best_epoch"] is not None:
+            self._best = _Best(numbers["best_epoch"], _under("best.", tensors), tensors["dev.logits"].cpu().numpy())
+
+    def fit(self) -> Fit:
+        """End the training: the encoder gets the tensors of its best epoch so far.
+
+        Only :meth:`restore` makes it go on from here.
+        """
+        best = self._best
+        assert best is not None
+        self.method.load_state(self.encoder, best.state)
+        alarms = self._watch.ended(self.curve, best.logits)
+        return Fit(self.curve, best.epoch, best.state, best.logits, self.seconds, alarms, self.incidents)
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _score(row: EpochRow) -> tuple[float, float]:
+    """Dev accuracy; of equals the lower loss."""
+    return row.dev_accuracy, -row.dev_loss
 
 
 def _require(labels: Tensor | None) -> Tensor:
@@ -169,41 +393,3 @@ def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, planned: flo
         grad_norm=totals.norm / totals.steps,
         planned_lr=planned,
     )
-
-
-def cross_entropy(logits: Logits, labels: Ints) -> float:
-    """Mean negative log-likelihood in nats of labels [N] under logits [N, C]."""
-    return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
-
-
-@torch.no_grad()
-def predict(
-    encoder: Encoder,
-    split: TokenizedSplit,
-    batch_size: int,
-    compute: Compute,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Logits:
-    """Logits [N, C] of every row of a split, in the split's own order.
-
-    Raises:
-        DivergedError: a logit is not finite.
-    """
-    encoder.eval()
-    logits = np.empty((len(split), encoder.shape.classes), np.float32)
-    for batch in sorted_batches(split, batch_size):
-        logits[batch.rows.numpy()] = _forward(encoder, batch, compute)
-        advance(len(batch))
-    if not np.isfinite(logits).all():
-        raise DivergedError(
-            "the model's answers are not finite numbers",
-            why="the last steps of training left the finite numbers",
-            mend="try a learning rate of a third, or more warmup",
-        )
-    return logits
-
-
-def _forward(encoder: Encoder, batch: Batch, compute: Compute) -> Logits:
-    with compute.arithmetic():
-        result: Logits = encoder(batch.to(compute.device)).float().cpu().numpy()
-    return result

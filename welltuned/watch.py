@@ -6,6 +6,7 @@ The loop calls the four methods at four moments and knows nothing of what is mad
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,19 @@ class Watch:
         self._reached = dict.fromkeys(self._tensors, False)
         self._moved = dict.fromkeys(self._tensors, False)
         self._steps = 0
+
+    def taken(self) -> tuple[Tensor, dict[str, Any]]:
+        """What it remembers: [trained tensors, 2] of before the first step, and the rest as JSON can hold it."""
+        before = torch.stack(list(self._before.values())) if self._before else torch.empty(0, 2)
+        reached, moved = ([name for name, true in one.items() if true] for one in (self._reached, self._moved))
+        return before, {"reached": reached, "moved": moved, "steps": self._steps, "said": sorted(self._said)}
+
+    def put_back(self, before: Tensor, rest: dict[str, Any]) -> None:
+        """Remember what :meth:`taken` found, after :meth:`started`."""
+        self._before = dict(zip(self._tensors, before, strict=True))
+        self._reached = {name: name in rest["reached"] for name in self._tensors}
+        self._moved = {name: name in rest["moved"] for name in self._tensors}
+        self._steps, self._said = rest["steps"], set(rest["said"])
 
     def gradients(self) -> None:
         """Backward has been called, and the optimizer's step has not."""

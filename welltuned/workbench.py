@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from welltuned import frontier
+from welltuned import frontier, methods
 from welltuned.batches import TokenizedSplit, tokenize
+from welltuned.checkpoints import Saving
 from welltuned.data import load_dataset
 from welltuned.data.dataset import Dataset
+from welltuned.data.sources import Source
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
-from welltuned.memory import available, bytes_stored, longest_batch, measure_step, require_fit, resident
+from welltuned.memory import (
+    Footprint,
+    Guard,
+    available,
+    bytes_of_checkpoints,
+    bytes_stored,
+    footprint,
+    require_fit,
+    resident,
+)
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.progress import Observer
 from welltuned.record import Alarm, Memory, alone, require_room
 from welltuned.spec import DataSpec, ModelSpec, RunSpec
+from welltuned.stages import Stages
 
 Splits = dict[str, TokenizedSplit]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A split with its constant features, and the seconds that they took.
-
-    Each run that uses them is charged with these seconds, whether it computed the features or found them.
-    """
-
-    split: TokenizedSplit
-    seconds: float
 
 
 @dataclass
@@ -41,19 +42,27 @@ class Workbench:
     Attributes:
         observer: told of the work.
         memory_limit: bytes that the process may take in all; None for what the machine has left.
+        held: sources whose rows lie in memory, by their addresses.
+        stages: beginnings that its trainings have in common.
+        cache_limit: bytes that constant activations may take on disk; 0 for none.
+        saving: when its trainings are saved.
         wait: where another command works in the folder of results, wait for it instead of refusing.
     """
 
     observer: Observer = field(default_factory=Observer)
     memory_limit: int | None = None
+    held: Mapping[str, Source] = field(default_factory=dict)
+    cache_limit: int = frontier.LIMIT
+    stages: Stages = field(default_factory=Stages)
+    saving: Saving = field(default_factory=Saving)
     wait: bool = False
     _told: set[str] = field(default_factory=set)
     _room: dict[str, int] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict)
     _models: dict[str, Pretrained] = field(default_factory=dict)
     _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
-    _features: dict[tuple[object, ...], Encoded] = field(default_factory=dict)
-    _memory: dict[tuple[object, ...], Memory] = field(default_factory=dict)
+    _constants: dict[str, frontier.Kept] = field(default_factory=dict)
+    _footprints: dict[tuple[object, ...], Footprint] = field(default_factory=dict)
 
     def tell(self, alarms: list[Alarm]) -> list[Alarm]:
         """Say alarms aloud, each once however many runs raise it."""
@@ -70,7 +79,7 @@ class Workbench:
     def dataset(self, spec: DataSpec) -> Dataset:
         """The data, read on first use; its notes are said aloud then."""
         if spec.id not in self._datasets:
-            dataset = self._datasets[spec.id] = load_dataset(spec)
+            dataset = self._datasets[spec.id] = load_dataset(spec, self.held.get(spec.source))
             for note in dataset.notes:
                 self.observer.say(note)
         return self._datasets[spec.id]
@@ -82,11 +91,12 @@ class Workbench:
         return self._models[spec.id]
 
     def tokens(self, data: DataSpec, model: ModelSpec) -> Splits:
-        """train, dev and test as token ids, made on first use."""
+        """train, dev and test as token ids, made on first use; without those that have no rows."""
         key = (data.id, model.id)
         if key not in self._tokens:
             dataset, tokenizer = self.dataset(data), self.model(model).tokenizer
             splits = {"train": dataset.train, "dev": dataset.dev, "test": dataset.test}
+            splits = {name: split for name, split in splits.items() if len(split)}
             self._tokens[key] = {name: tokenize(split, tokenizer, model.max_length) for name, split in splits.items()}
             for name, split in self._tokens[key].items():
                 if split.truncation.cut:
@@ -96,21 +106,47 @@ class Workbench:
                     )
         return self._tokens[key]
 
-    def features(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> dict[str, Encoded]:
-        """These splits with their pooled representations, which depend on rows, model and arithmetic alone."""
-        found = {}
+    def constants(self, spec: RunSpec, encoder: Encoder, splits: Splits, compute: Compute) -> tuple[Splits, float]:
+        """These splits with what never changes below the frontier, and the seconds that it took.
+
+        Each run that uses it is charged with these seconds, whether it computed it or found it.
+        """
+        part = frontier.constant(encoder, compute)
+        if part is None:
+            return splits, 0.0
+        found, seconds = {}, 0.0
         for name, split in splits.items():
-            key = (spec.data.id, spec.model.id, compute.precision, compute.engine, spec.train.overfit, name)
-            if key not in self._features:
-                self.observer.stage(f"encoding {name} once", len(split))
-                clock = Clock()
-                with clock(name):
-                    encoded = frontier.with_features(
-                        encoder, split, spec.train.eval_batch_size, compute, self.observer.advance
-                    )
-                self._features[key] = Encoded(encoded, clock.seconds[name])
-            found[name] = self._features[key]
-        return found
+            kept = self._constant(part, name, spec, encoder, split, compute)
+            found[name] = split if kept is None else part.given(split, kept.values)
+            seconds += 0.0 if kept is None else kept.seconds
+        return found, seconds
+
+    def _constant(
+        self,
+        part: frontier.Constant,
+        name: str,
+        spec: RunSpec,
+        encoder: Encoder,
+        split: TokenizedSplit,
+        compute: Compute,
+    ) -> frontier.Kept | None:
+        """What is kept of one split; None where it is more than may be kept."""
+        rows, weights = spec.train.eval_batch_size, self.model(spec.model).weights_hash
+        key = frontier.identity(part, encoder, split, rows, weights, compute)
+        if key in self._constants:
+            return self._constants[key]
+        store = frontier.Store(limit=self.cache_limit, say=self.observer.say)
+        shape = part.numbers(encoder, split)
+        if not part.pooled and not store.fits(shape):
+            return None
+        kept = store.find(key, shape)
+        if kept is None:
+            self.observer.stage(f"encoding {name} once", len(split))
+            kept = store.make(
+                key, shape, lambda into: part.compute(encoder, split, rows, compute, into, self.observer.advance)
+            )
+        self._constants[key] = kept
+        return kept
 
     def require_fit(self, spec: RunSpec, split: TokenizedSplit, classes: int, compute: Compute) -> None:
         """Refuse a training step on the longest rows that would not fit the memory.
@@ -124,8 +160,12 @@ class Workbench:
             self._room[kind] = available(compute.device) if limit is None else limit - resident()
         require_fit(spec, self.model(spec.model), classes, int(split.lengths.max()), compute, self._room[kind])
 
+    def guard(self, compute: Compute) -> Guard:
+        """What stops a step before the system stops the process."""
+        return Guard(self.memory_limit, compute.device)
+
     def require_room(self, specs: Sequence[RunSpec], folder: Path) -> None:
-        """Refuse, before long work, what the disk could not take in the end.
+        """Refuse, before long work, what the disk could not take on the way or in the end.
 
         Args:
             specs: the runs that are still to be done.
@@ -134,20 +174,22 @@ class Workbench:
         Raises:
             ResourceError: says how much is needed and how much is free.
         """
-        needed = 0
+        needed = kept = 0
         for spec in specs:
-            data = self.dataset(spec.data)
-            rows = len(data.dev) + len(data.test)
-            needed += bytes_stored(spec, self.model(spec.model), len(data.labels), rows)
-        require_room(folder, needed)
+            data, origin = self.dataset(spec.data), self.model(spec.model)
+            needed += bytes_stored(spec, origin, len(data.labels), len(data.dev) + len(data.test))
+            shape = origin.shape.with_head(spec.model.head, len(data.labels))
+            trained = sum(methods.build(spec.method).ledger(shape).values())
+            kept = max(kept, bytes_of_checkpoints(trained, self.saving.limit))
+        require_room(folder, needed + kept)
 
-    def memory(self, spec: RunSpec, encoder: Encoder, split: TokenizedSplit, compute: Compute) -> Memory:
-        """What a training step on the longest rows takes; no other seed, rate or schedule changes it."""
-        train = spec.train
-        key = (spec.data.id, spec.model.id, spec.method.id, train.batch_size, train.overfit, spec.compute.id)
-        if key not in self._memory:
-            self._memory[key] = measure_step(encoder, longest_batch(split, train.batch_size), compute)
-        return self._memory[key]
+    def memory(self, spec: RunSpec, split: TokenizedSplit, classes: int, compute: Compute) -> Memory:
+        """What a training step on the longest rows takes, in closed form; seed and rates do not change it."""
+        key = (spec.model.id, spec.method.id, classes, spec.compute.id)
+        if key not in self._footprints:
+            config = self.model(spec.model).config
+            self._footprints[key] = footprint(config, spec.model.head, classes, spec.method, compute)
+        return self._footprints[key].step(min(spec.train.batch_size, len(split)), int(split.lengths.max()))
 
 
 class Clock:

@@ -18,9 +18,9 @@ from welltuned.batches import Batch
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
 from welltuned.methods._base import Method
+from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained
 from welltuned.spec import MethodSpec, TrainSpec
-from welltuned.train import adamw
 
 CLASSES = 3
 LABELS = ("no", "yes", "maybe")

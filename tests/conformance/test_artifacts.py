@@ -15,11 +15,11 @@ from conformance.contract import CLASSES, LABELS, PLAIN, subject, take_steps, ti
 from families import FAMILIES, MAIN, examples
 
 from welltuned import artifact, methods
+from welltuned.answering import predict
 from welltuned.batches import tokenize
 from welltuned.errors import DataError, ResourceError
 from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
-from welltuned.train import predict
 
 Find = Callable[[str], Pretrained]
 

@@ -357,8 +357,8 @@ def test_a_search_that_names_a_run_elsewhere(tmp_path: Path, monkeypatch: pytest
     class Record:
         winner = Chosen()
 
-    monkeypatch.setattr("welltuned.predicting.results_kind", lambda _: "search")
-    monkeypatch.setattr("welltuned.predicting.read_record", lambda *_: Record())
+    monkeypatch.setattr("welltuned.predicting.folders.results_kind", lambda _: "search")
+    monkeypatch.setattr("welltuned.predicting.folders.read_record", lambda *_: Record())
     refused(lambda: run_folder(tmp_path), "elsewhere", tmp_path)
 
 

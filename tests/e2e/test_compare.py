@@ -142,13 +142,13 @@ def test_folders_of_the_other_kind_are_refused(
 def test_when_every_run_fails_the_test_stays_sealed(
     welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from welltuned import compare
+    from welltuned import comparing
     from welltuned.errors import DivergedError
 
     def diverging(spec, folder, bench):  # type: ignore[no-untyped-def]
         raise DivergedError("not finite at step 1")
 
-    monkeypatch.setattr(compare, "complete", diverging)
+    monkeypatch.setattr(comparing, "complete", diverging)
     done = welltuned("compare", problem, "--methods", "full,head", "--model", bert, "--out", tmp_path / "o", *SHORT)
     assert done.code == 5
     assert not (tmp_path / "o" / "vault.jsonl").exists()
@@ -157,17 +157,17 @@ def test_when_every_run_fails_the_test_stays_sealed(
 def test_method_that_diverges_stands_as_failed_and_ends_nothing(
     welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from welltuned import compare
+    from welltuned import comparing
     from welltuned.errors import DivergedError
 
-    real = compare.complete
+    real = comparing.complete
 
     def diverging(spec, folder, bench):  # type: ignore[no-untyped-def]
         if spec.method.name == "full":
             raise DivergedError("not finite at step 1")
         return real(spec, folder, bench)
 
-    monkeypatch.setattr(compare, "complete", diverging)
+    monkeypatch.setattr(comparing, "complete", diverging)
     done = welltuned("compare", problem, "--methods", "full,head", "--model", bert, "--out", tmp_path / "o", *SHORT)
     assert done.code == 0
     record = read_comparison(tmp_path / "o")
@@ -211,7 +211,8 @@ def test_models_and_heads_side_by_side_and_what_does_not_fit_stands_with_nought(
     welltuned: Command, problem: Path, bert: Path, model_folder: Callable[[str], Path], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("welltuned.workbench.resident", lambda: 0)
+    for place in ("workbench", "memory.guard"):
+        monkeypatch.setattr(f"welltuned.{place}.resident", lambda: 0)
     other = model_folder("modernbert")
     done = welltuned(
         "compare", problem, "--methods", "full,head", "--models", f"{bert},{other}", "--head", "mean,native",

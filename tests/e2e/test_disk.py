@@ -171,18 +171,17 @@ def test_a_folder_that_vanishes_while_a_run_goes_on(
     command: str, welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from welltuned import run
-    from welltuned.train import fit
+    from welltuned.checkpoints import carry_through
 
     out = tmp_path / "out"
 
-    def gone(*arguments: Any) -> Any:
-        found = fit(*arguments)
+    def gone(*arguments: Any) -> None:
+        carry_through(*arguments)
         shutil.rmtree(out)
-        return found
 
     asked = [command, problem, "--model", bert, "--out", out, *QUICK[:4], *MORE[command]]
     with monkeypatch.context() as patch:
-        patch.setattr(run, "fit", gone)
+        patch.setattr(run, "carry_through", gone)
         done = welltuned(*asked)
     assert done.code == 4, done.err
     assert "the folder of the results is gone" in done.err

@@ -52,7 +52,19 @@ def test_what_is_masked_is_shown(welltuned: Command, problem: Path, tmp_path: Pa
 
 def in_a_process(text: Path, folder: Path) -> subprocess.Popen[str]:
     """A pretraining of thirty steps with a checkpoint at every third, in a process of its own."""
-    options = ["--steps", "30", "--eval-every", "3", "--head-steps", "7", "--out", str(folder), *TINY]
+    options = [
+        "--steps",
+        "30",
+        "--eval-every",
+        "3",
+        "--save-steps",
+        "3",
+        "--head-steps",
+        "7",
+        "--out",
+        str(folder),
+        *TINY,
+    ]
     command = [sys.executable, "-m", "welltuned", "pretrain", str(text), *options]
     known = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=known)
@@ -73,7 +85,7 @@ def test_a_killed_one_goes_on_bit_for_bit(
     how: signal.Signals, problem: Path, uninterrupted: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     with in_a_process(problem, tmp_path) as process:
-        while not any((tmp_path / "checkpoint").glob("[1-9]*")):
+        while not any((tmp_path / "checkpoint").glob("[0-9]*")):
             time.sleep(0.01)
             assert process.poll() is None
         process.send_signal(how)

@@ -170,10 +170,10 @@ def test_labels_gone_from_disk_are_missed_at_the_opening_and_not_before(
     welltuned: Command, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once the data is read the test labels are blotted out on disk: training goes on, and the opening fails."""
-    from welltuned import compare
+    from welltuned import comparing
 
     data, out = three_files(tmp_path / "data", flipped=False), tmp_path / "out"
-    trained, real = [], compare.complete
+    trained, real = [], comparing.complete
 
     def blotting(spec, folder, bench):  # type: ignore[no-untyped-def]
         with (data / "test.csv").open(newline="") as file:
@@ -182,7 +182,7 @@ def test_labels_gone_from_disk_are_missed_at_the_opening_and_not_before(
         trained.append(spec.name)
         return real(spec, folder, bench)
 
-    monkeypatch.setattr(compare, "complete", blotting)
+    monkeypatch.setattr(comparing, "complete", blotting)
     done = welltuned("compare", data, "--methods", METHODS, "--model", bert, "--out", out, *SHORT)
     assert done.code == 3
     assert "the data has changed" in done.err

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +144,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cannot write the folder"), record.whole_folder(tmp_path / "file" / "made"):
         pass
+
+
+def test_drafts_of_killed_processes_go_and_those_of_others_stay(tmp_path: Path) -> None:
+    path, gone = tmp_path / "a.json", subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    dead, alive, other = (
+        tmp_path / name for name in (f".a.json.{gone.pid}.x1", f".a.json.{os.getpid()}.x2", f".b.json.{gone.pid}.x3")
+    )
+    for one in (dead, alive, other):
+        one.write_text("half")
+    write_bytes(path, b"whole")
+    assert (dead.exists(), alive.exists(), other.exists()) == (False, True, True)
+    assert path.read_bytes() == b"whole"

@@ -62,7 +62,10 @@ def arrays(folder: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("method", methods.names())
-def test_a_run_leaves_a_whole_folder(method: str, spec: Make, rows: Path, tmp_path: Path) -> None:
+def test_a_run_leaves_a_whole_folder(
+    method: str, spec: Make, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     one, heard = spec(method), Heard()
     record = run.run(one, tmp_path / "run", Workbench(heard))
     assert read_run(tmp_path / "run") == record
@@ -224,6 +227,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(
     spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("welltuned.workbench.resident", lambda: 0)
+    monkeypatch.setattr("welltuned.memory.guard.resident", lambda: 0)
     heard, tight = Heard(), Workbench(memory_limit=300_000)
     with pytest.raises(ResourceError, match="does not fit at any batch"):
         run.run(spec("full"), tmp_path, tight)

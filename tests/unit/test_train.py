@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from welltuned import methods, train
+from welltuned.answering import predict
 from welltuned.batches import TokenizedSplit, epoch_batches
 from welltuned.encoders import NativeHead
 from welltuned.engine import Compute, prepare
@@ -23,7 +24,7 @@ from welltuned.errors import DivergedError
 from welltuned.pretrained import Pretrained, pretrained, without_pooler
 from welltuned.progress import Observer
 from welltuned.spec import MethodSpec, ModelSpec, TrainSpec
-from welltuned.train import fit, predict
+from welltuned.train import fit
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")
@@ -33,7 +34,7 @@ def dev_scores(monkeypatch: pytest.MonkeyPatch, rights: list[int], sharpness: li
     """Let dev predictions have so many right answers (of all rows), so sure of themselves, epoch by epoch."""
     calls: Iterator[tuple[int, float]] = iter(zip(rights, sharpness, strict=True))
 
-    def scripted(encoder: Any, split: TokenizedSplit, *_: Any) -> np.ndarray:
+    def scripted(encoder: Any, split: TokenizedSplit, *_: Any, **__: Any) -> np.ndarray:
         right, sure = next(calls)
         assert split.labels is not None
         answers = np.where(np.arange(len(split)) < right, split.labels, (split.labels + 1) % 3)

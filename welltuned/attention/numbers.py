@@ -32,6 +32,7 @@ class Entry:
         read: from the text of a flag to a JSON value.
         check: from a JSON value and its place to the value the experiment gets.
         optional: whether JSON's null, the default then, stands for a choice the experiment makes.
+        low, high: the least and the largest number that it takes; infinite where there is none.
     """
 
     about: str
@@ -39,6 +40,8 @@ class Entry:
     read: Callable[[str], Any]
     check: Callable[[Any, str], Any]
     optional: bool = False
+    low: float = -math.inf
+    high: float = math.inf
 
 
 def number(
@@ -55,12 +58,15 @@ def number(
             raise UsageError(f"{_said(found)} is too large", where=where, mend=f"give {high:g} or less")
         return found
 
-    return _entry(default, Entry(about, "X", _token, check, optional=default is None))
+    least = max(low, above)
+    return _entry(default, Entry(about, "X", _token, check, optional=default is None, low=least, high=high))
 
 
 def whole(default: int | None, about: str, *, low: int = 0, high: int | None = None) -> Any:
     """A field for one whole number, ``low`` or more."""
-    return _entry(default, Entry(about, "N", _token, _whole_between(low, high), optional=default is None))
+    largest = math.inf if high is None else high
+    check = _whole_between(low, high)
+    return _entry(default, Entry(about, "N", _token, check, optional=default is None, low=low, high=largest))
 
 
 def wholes(

@@ -22,7 +22,7 @@ from welltuned.record import (
     RunRecord,
     SearchRecord,
     TrainingRecord,
-    read_answers,
+    read_arrays,
     read_run,
     write_bytes,
 )
@@ -52,9 +52,7 @@ def write(
     model = folder / MODEL
     subject = Subject(
         record=record,
-        judged=judge_run(
-            record, read_answers(folder / "predictions.safetensors", len(record.labels), record.rows), labels
-        ),
+        judged=judge_run(record, read_arrays(folder / "predictions.safetensors"), labels),
         config=json.loads((model / "config.json").read_bytes()),
         results=results,
         adapter=(model / "adapter").is_dir(),
@@ -73,11 +71,9 @@ def write_all(folder: Path, results: Results) -> None:
         DataError, ResourceError: as :func:`write`.
     """
     opened = folder / "labels.safetensors"
+    labels = read_arrays(opened)["test.labels"] if opened.is_file() else None
     for run in _judged_runs(folder, results):
-        record, labels = read_run(run), None
-        if opened.is_file():
-            labels = read_answers(opened, len(record.labels), record.rows, "test.labels")["test.labels"]
-        write(run, record, results, labels)
+        write(run, read_run(run), results, labels)
 
 
 def addressed(card: str, repository: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from welltuned import addresses
-from welltuned.data.sources import hub_id
+from welltuned.data.sources import MEMORY, hub_id
 from welltuned.judging import RunJudgement
 from welltuned.record import ComparisonRecord, RunRecord, SearchRecord, TableRow, TrainingRecord
 
@@ -49,6 +49,8 @@ class Subject:
     def data(self) -> str:
         """What the data set is called."""
         source = self.record.spec.data.source.removeprefix("builtin:")
+        if source.startswith(MEMORY):
+            return "rows handed over in Python"
         return self.data_id or Path(source).expanduser().resolve().stem
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import pkgutil
 import shlex
 import signal
@@ -17,20 +18,13 @@ from typing import NoReturn
 
 import typer
 
-from welltuned import __version__
+from welltuned import __version__, stopping
 from welltuned.cli import commands, groups
 from welltuned.errors import UsageError, WelltunedError
 
 MEMORY = 4
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 """What a disk says that fails; most such errors are told where they occur."""
-
-
-class _StoppedError(BaseException):
-    """A signal asked the command to stop. Not an ``Exception``, so that nothing on the way takes it for a failure."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 def application() -> typer.Typer:
@@ -111,8 +105,8 @@ def _run(arguments: list[str]) -> int:
     except WelltunedError as error:
         _say(f"error: {error.message}")
         return error.exit_code
-    except _StoppedError as stopped:
-        _say(f"stopped; finished runs are kept. Go on with:\n  welltuned {shlex.join(arguments)}")
+    except stopping.StoppedError as stopped:
+        _say(f"stopped; finished runs and checkpoints are kept. Go on with:\n  welltuned {shlex.join(arguments)}")
         return 128 + stopped.number
     except OSError as error:
         if error.errno not in DISK:
@@ -126,9 +120,13 @@ def _run(arguments: list[str]) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    for later in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(later, signal.SIG_IGN)  # once is enough: what is being cleaned up shall be cleaned up
-    raise _StoppedError(number)
+    try:
+        stopping.ask(number)
+    except stopping.StoppedError:
+        for later in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(later, signal.SIG_IGN)  # once is enough: what is being cleaned up shall be cleaned up
+        raise
+    os.write(2, b"stopping after this step, once it is saved; ask again to stop at once\n")
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,7 @@ from welltuned.cli import options
 from welltuned.cli.completion import with_completion
 
 if TYPE_CHECKING:
+    from welltuned.checkpoints import Saving
     from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
 
 
@@ -44,6 +45,7 @@ class TrainOptions:
     eval_batch_size: options.EvalBatchSize = 64
     weight_decay: options.WeightDecay = 0.01
     warmup_ratio: options.WarmupRatio = 0.06
+    warmup_steps: options.WarmupSteps = None
     schedule: options.Schedule = "linear"
     patience: options.Patience = None
 
@@ -55,7 +57,29 @@ class OptimizerOptions:
     lr: options.LearningRate = None
     weight_decay: options.WeightDecay = 0.01
     warmup_ratio: options.WarmupRatio = 0.06
+    warmup_steps: options.WarmupSteps = None
     schedule: options.Schedule = "linear"
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """When a training is saved, and what is done where it diverges."""
+
+    save_steps: options.SaveSteps = None
+    save_minutes: options.SaveMinutes = 5.0
+    save_total_limit: options.SaveTotalLimit = 2
+    on_divergence: options.OnDivergence = "stop"
+
+    def saving(self) -> Saving:
+        """As trainings take it."""
+        from welltuned.checkpoints import Saving
+        from welltuned.errors import UsageError
+
+        if self.on_divergence not in ("stop", "rollback"):
+            raise UsageError(
+                f"{self.on_divergence!r} is no way", where="--on-divergence", mend="write stop or rollback"
+            )
+        return Saving(self.save_steps, self.save_minutes, self.save_total_limit, self.on_divergence == "rollback")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ EvalBatchSize = Annotated[
 ]
 WeightDecay = Annotated[float, typer.Option(help="Decoupled decay on matrices.", min=0)]
 WarmupRatio = Annotated[float, typer.Option(help="Share of steps with rising rate.", min=0, max=1)]
-Schedule = Annotated[str, typer.Option("--schedule", "--lr-scheduler-type", help="linear, constant or cosine.")]
+WarmupSteps = Annotated[int | None, typer.Option(help="Steps with rising rate; else by their share.", min=0)]
+Schedule = Annotated[str, typer.Option("--schedule", "--lr-scheduler-type", help="linear, constant, cosine or wsd.")]
 Patience = Annotated[
     int | None,
     typer.Option("--patience", "--early-stopping-patience", help="Stop after so many epochs no better.", min=1),
@@ -63,6 +64,24 @@ Engine = Annotated[str, typer.Option(help="fast, or plain Transformers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 MemoryLimit = Annotated[
     str | None, typer.Option(help="Such as 4GiB or 800MB; else the memory that is available now.", metavar="SIZE")
+]
+Pruner = Annotated[
+    str | None,
+    typer.Option(help="Give up trials that fall behind on dev: median, or halving (Optuna's rules). None without it."),
+]
+CacheLimit = Annotated[
+    str,
+    typer.Option(
+        help="How much of the disk what never changes below a method's frontier may take, to be computed once for all "
+        "runs; 0 for nothing.",
+        metavar="SIZE",
+    ),
+]
+SaveSteps = Annotated[int | None, typer.Option(help="Save every so many steps, and at epoch ends.", min=1)]
+SaveMinutes = Annotated[float, typer.Option(help="Save after so many minutes without a save.", min=0.001)]
+SaveTotalLimit = Annotated[int, typer.Option(help="Checkpoints kept of a run under way.", min=1)]
+OnDivergence = Annotated[
+    str, typer.Option(help="stop, or rollback: back to the last checkpoint and on at half the rate, three times.")
 ]
 Margin = Annotated[
     float, typer.Option(help="Points of accuracy under which a difference does not matter.", min=0.01, max=50)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ByteSize, TypeAdapter, ValidationError
 
 from welltuned.errors import UsageError
+from welltuned.record import default_folder
 from welltuned.spec import without_home
 
 _Spec = TypeVar("_Spec", bound=BaseModel)
@@ -57,7 +57,13 @@ def names(text: str, option: str) -> list[str]:
     return found
 
 
-def size(text: str | None) -> int | None:
+def limits(memory_limit: str | None, cache_limit: str) -> dict[str, Any]:
+    """What a command may take of memory and, for what is computed once, of the disk; errors as in :func:`size`."""
+    cache = 0 if cache_limit.strip() == "0" else size(cache_limit, "--cache-limit")
+    return {"memory_limit": size(memory_limit), "cache_limit": cache}
+
+
+def size(text: str | None, option: str = "--memory-limit") -> int | None:
     """``4GiB`` or ``800MB`` in bytes.
 
     Raises:
@@ -70,7 +76,8 @@ def size(text: str | None) -> int | None:
     except ValidationError:
         found = 0
     if found <= 0:
-        raise UsageError(f"{text!r} is no amount of memory", where="--memory-limit", mend="write 4GiB or 800MB")
+        what = "memory" if option == "--memory-limit" else "room"
+        raise UsageError(f"{text!r} is no amount of {what}", where=option, mend="write 4GiB or 800MB")
     return found
 
 
@@ -80,8 +87,7 @@ def folder(out: Path | None, command: str, data: str, identity: str) -> Path:
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file, not a folder", where="--out")
         return out
-    name = data.rstrip("/").rsplit("/", 1)[-1].replace("builtin:", "").split(".")[0] or "data"
-    return Path("runs") / f"{command}-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+    return default_folder(command, data, identity)
 
 
 def command_line() -> str:

@@ -220,10 +220,14 @@ def _name_supplied(cells: _Cells, whole: Sequence[int], supplied: tuple[str, ...
                 where=cells.where(i),
                 mend=f"use an index from 0 to {len(supplied) - 1}",
             )
+    called = called_here(supplied)
+    return [called[value] for value in whole], list(supplied if _truth(supplied) is None else NO_YES)
+
+
+def called_here(supplied: Sequence[str]) -> list[str]:
+    """What classes with these names are called in tables: ("no", "yes") for all kinds of no and yes."""
     truth = _truth(supplied)
-    if truth is not None:
-        return [truth[supplied[value].casefold()] for value in whole], list(NO_YES)
-    return [supplied[value] for value in whole], list(supplied)
+    return list(supplied) if truth is None else [truth[name.casefold()] for name in supplied]
 
 
 def _truth(words: Sequence[str]) -> dict[str, str] | None:

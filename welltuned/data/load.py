@@ -16,8 +16,11 @@ from welltuned.errors import DataError
 from welltuned.spec import DataSpec
 
 
-def load_dataset(spec: DataSpec) -> Dataset:
+def load_dataset(spec: DataSpec, held: Source | None = None) -> Dataset:
     """Read, check and cut the data; the test labels are checked too and then sealed.
+
+    Args:
+        held: the source itself where its rows lie in memory.
 
     Returns:
         Three splits; ``test.label`` is None, and ``unseal()`` reads the source again for the test labels.
@@ -25,13 +28,13 @@ def load_dataset(spec: DataSpec) -> Dataset:
     Raises:
         DataError: the source cannot be read or learned from; says what, where and how to mend it.
     """
-    whole = _assemble(spec)
-    return replace(whole, test=whole.test.sealed(), unseal=partial(_unseal, spec, whole.hash))
+    whole = _assemble(spec, held)
+    return replace(whole, test=whole.test.sealed(), unseal=partial(_unseal, spec, held, whole.hash))
 
 
-def _unseal(spec: DataSpec, expected: str) -> Labels:
+def _unseal(spec: DataSpec, held: Source | None, expected: str) -> Labels:
     """The test labels [N], aligned to the test rows of the data set with this hash."""
-    whole = _assemble(spec)
+    whole = _assemble(spec, held)
     if whole.hash != expected or whole.test.label is None:
         raise DataError(
             "the data has changed since it was first read",
@@ -42,9 +45,9 @@ def _unseal(spec: DataSpec, expected: str) -> Labels:
     return whole.test.label
 
 
-def _assemble(spec: DataSpec) -> Dataset:
+def _assemble(spec: DataSpec, held: Source | None) -> Dataset:
     """The data set with its test labels still in place."""
-    source = read_source(spec.source, spec.split_seed)
+    source = held or read_source(spec.source, spec.split_seed)
     columns, guessed = resolve(source.tables, spec)
     tables, hidden = _without_hidden(source.tables, columns.label)
     encoding = encode(tables, columns.label)

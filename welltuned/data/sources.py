@@ -30,6 +30,9 @@ SPLITS = {
 TEST_SHARE = 0.15
 """Share of train that becomes the test split where none is supplied."""
 
+MEMORY = "memory:"
+"""How the address of rows begins that a program holds in memory."""
+
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<at>\d{5})-of-(?P<of>\d{5})")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -43,7 +46,7 @@ class Source:
         name: what the set is called in tables.
         tables: split ("train", "dev", "test") to its table; at least one.
         notes: what was mapped or left out.
-        test_share: share of train to cut for test where there is no test table.
+        test_share: share of train to cut for test where there is no test table; 0 for no test split at all.
     """
 
     name: str
@@ -82,6 +85,8 @@ def read_source(source: str, seed: int) -> Source:
     """
     if source.startswith("builtin:"):
         return _builtin(source.removeprefix("builtin:"), seed)
+    if source.startswith(MEMORY):
+        raise _in_memory(source)
     if not source.strip():
         raise DataError("the source is empty", mend="name a file, a folder, a Hub id, or builtin:yesno")
     path = place(source)
@@ -118,7 +123,7 @@ def place(source: str) -> Path:
 
 def hub_id(source: str) -> str | None:
     """The Hub id of the set that a source names, without its configuration; None where it lies elsewhere."""
-    elsewhere = source.startswith("builtin:") or os.path.lexists(place(source)) or _looks_like_path(source)
+    elsewhere = source.startswith(("builtin:", MEMORY)) or os.path.lexists(place(source)) or _looks_like_path(source)
     return None if elsewhere else _HUB_SETS.get(source.casefold(), _HubSet(source.partition(":")[0])).path
 
 
@@ -251,6 +256,15 @@ def _looks_like_path(source: str) -> bool:
         or "\\" in source
         or suffix in (*READERS, *_COMPRESSED, ".txt", ".xlsx", ".xls")
         or ("/" in source and Path(source).parent.is_dir())
+    )
+
+
+def _in_memory(source: str) -> DataError:
+    return DataError(
+        "these rows are not on this disk",
+        where=source,
+        why="they lay in the memory of the Python program that trained on them",
+        mend="let that program hand them over again, or write them to a file and name it",
     )
 
 

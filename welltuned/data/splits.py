@@ -117,15 +117,17 @@ def near_groups(rows: Split) -> list[str]:
 def complete(supplied: Mapping[str, Split], seed: int, test_share: float) -> tuple[dict[str, Split], list[str]]:
     """Cut the splits that are missing from those supplied; says what it did.
 
-    Only train: 70/10/20. No test: ``test_share`` of train, or one half of dev where dev is the larger. No
-    dev: one tenth of train.
+    Only train: 70/10/20. No test: ``test_share`` of train, or one half of dev where dev is the larger; none at all
+    where that share is 0. No dev: one tenth of train.
     """
     splits = dict(supplied)
-    if set(splits) == {"train"}:
+    if set(splits) == {"train"} and test_share:
         splits = three_way(splits["train"], seed)
         return splits, [f"one table is supplied and cut, no passage in two splits: {sizes(splits)}"]
     notes = []
-    if "test" not in splits:
+    if "test" not in splits and not test_share:
+        splits["test"] = splits["train"].take(np.empty(0, np.int64))
+    elif "test" not in splits:
         donor, share = ("dev", 0.5) if len(splits["dev"]) > len(splits["train"]) else ("train", test_share)
         splits["test"], splits[donor] = cut(splits[donor], share, seed, "test")
         notes.append(_said("test", donor, splits))

@@ -8,16 +8,16 @@ rounded to a 256th).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from welltuned.engine.allocator import keep_memory
-from welltuned.engine.attention import use_explicit_attention
+from welltuned.engine.attention import use_fast_attention
 from welltuned.engine.dropout import dropout_state, restore_dropout, seed_dropout, use_byte_dropout
 from welltuned.engine.precision import bf16_is_faster
 from welltuned.errors import UsageError
@@ -77,7 +77,7 @@ def prepare(encoder: _Model, compute: Compute) -> _Model:
         encoder.to(compute.device)
     if compute.engine == "fast" and compute.device.type == "cpu":
         keep_memory()
-        use_explicit_attention(cast(PreTrainedModel, encoder.backbone))
+        use_fast_attention(cast(PreTrainedModel, encoder.backbone))
         use_byte_dropout(encoder)
     return encoder
 
@@ -88,17 +88,17 @@ def seed_everything(seed: int) -> None:
     seed_dropout(seed)
 
 
-def random_state(compute: Compute) -> dict[str, Any]:
-    """Where the random streams stand that :func:`seed_everything` seeded, as plain numbers."""
-    state: dict[str, Any] = {"torch": torch.get_rng_state().tolist(), "dropout": dropout_state()}
+def random_state(compute: Compute) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Where the random streams stand that :func:`seed_everything` seeded: tensors of bytes, and plain numbers."""
+    tensors = {"torch": torch.get_rng_state()}
     if compute.device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(compute.device).tolist()
-    return state
+        tensors["cuda"] = torch.cuda.get_rng_state(compute.device)
+    return tensors, {"dropout": dropout_state()}
 
 
-def restore_random(state: dict[str, Any], compute: Compute) -> None:
+def restore_random(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], compute: Compute) -> None:
     """Let the random streams go on from where :func:`random_state` found them."""
-    torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
-    restore_dropout(state["dropout"])
-    if compute.device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(torch.tensor(state["cuda"], dtype=torch.uint8), compute.device)
+    torch.set_rng_state(tensors["torch"].cpu())
+    restore_dropout(numbers["dropout"])
+    if compute.device.type == "cuda" and "cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["cuda"].cpu(), compute.device)

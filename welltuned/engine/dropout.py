@@ -2,7 +2,7 @@
 
 Srivastava et al. 2014: y = x * m / q with m ~ Bernoulli(q) for each element. Here m = [byte < t] with a uniform
 byte, so the keep rate q = t / 256 is the nearest 256th, and the scale is 1 / q exactly. Torch's CPU Bernoulli
-sampler costs as much as the matrix product beside it; bytes from numpy's SFC64 cost a small part of that.
+sampler costs as much as the matrix product beside it; raw words from numpy's SFC64 cost a small part of that.
 """
 
 from __future__ import annotations
@@ -39,17 +39,24 @@ def kept_of_256(p: float) -> int:
     return round((1 - p) * 256)
 
 
+def draw_mask(keep: Tensor, threshold: int) -> None:
+    """Fill a contiguous uint8 tensor of main memory with 1 at probability threshold / 256, else 0."""
+    count = keep.numel()
+    words = np.asarray(_stream.bit_generator.random_raw(-(-count // 8)))
+    np.less(words.view(np.uint8)[:count], threshold, out=keep.view(-1).numpy().view(np.bool_))
+
+
 @torch.library.custom_op("welltuned::byte_mask", mutates_args=())
 def _byte_mask(x: Tensor, threshold: int) -> Tensor:
-    """True with probability threshold / 256 for each element, in the shape of ``x``."""
-    keep = torch.empty(x.shape, dtype=torch.bool)
-    np.less(np.frombuffer(_stream.bytes(x.numel()), np.uint8), threshold, out=keep.view(-1).numpy())
+    """1 with probability threshold / 256 for each element, else 0, in the shape of ``x``."""
+    keep = torch.empty(x.shape, dtype=torch.uint8)
+    draw_mask(keep, threshold)
     return keep
 
 
 @_byte_mask.register_fake
 def _(x: Tensor, threshold: int) -> Tensor:  # noqa: ARG001
-    return torch.empty(x.shape, dtype=torch.bool, device=x.device)
+    return torch.empty(x.shape, dtype=torch.uint8, device=x.device)
 
 
 class _ByteDropout(torch.autograd.Function):
@@ -60,12 +67,12 @@ class _ByteDropout(torch.autograd.Function):
         keep = _byte_mask(x, threshold)
         ctx.save_for_backward(keep)
         ctx.scale = 256 / threshold
-        return cast(Tensor, torch.ops.aten.native_dropout_backward(x, keep, ctx.scale))
+        return cast(Tensor, keep.to(x.dtype).mul_(x).mul_(ctx.scale))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
-        return torch.ops.aten.native_dropout_backward(gradients[0], keep, ctx.scale), None
+        return keep.to(gradients[0].dtype).mul_(gradients[0]).mul_(ctx.scale), None
 
 
 def byte_dropout(x: Tensor, p: float) -> Tensor:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from welltuned.addresses import cache_folder
 from welltuned.errors import ResourceError
 from welltuned.record import processor_name, write_json
 
@@ -66,6 +66,5 @@ def speedup() -> float:
 
 def _cache() -> Path:
     """A file for this processor and torch in the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     key = hashlib.sha256(f"{processor_name()} {torch.__version__}".encode()).hexdigest()[:12]
-    return Path(base) / "welltuned" / f"bf16-{key}.json"
+    return cache_folder() / f"bf16-{key}.json"

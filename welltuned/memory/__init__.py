@@ -6,12 +6,13 @@ their closed form, :mod:`.measured` what a real step took. :mod:`.stored` tells 
 """
 
 from welltuned.memory.fitting import require_fit
+from welltuned.memory.guard import Guard, release
 from welltuned.memory.limits import available, resident
-from welltuned.memory.measured import longest_batch, measure_step, out_of_memory_told
+from welltuned.memory.measured import is_out_of_memory, longest_batch, measure_step, out_of_memory_told
 from welltuned.memory.predicted import Footprint, footprint
-from welltuned.memory.stored import bytes_stored
+from welltuned.memory.stored import bytes_of_checkpoints, bytes_stored
 
 __all__ = [
-    "Footprint", "available", "bytes_stored", "footprint", "longest_batch", "measure_step", "out_of_memory_told",
-    "require_fit", "resident",
+    "Footprint", "Guard", "available", "bytes_of_checkpoints", "bytes_stored", "footprint", "is_out_of_memory",
+    "longest_batch", "measure_step", "out_of_memory_told", "release", "require_fit", "resident",
 ]  # fmt: skip

@@ -23,6 +23,10 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 """Torch's profiler announces each start and stop on stderr unless told otherwise before its first use."""
 
 
+TOLD = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "std::bad_alloc")
+"""How allocators of main memory say that they gave up."""
+
+
 @dataclass(frozen=True)
 class Allocated:
     """Bytes allocated above the start of a piece of work: held at its end, and at the highest moment."""
@@ -52,7 +56,9 @@ def out_of_memory_told(what: str) -> Iterator[None]:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error is the system's or the device's allocator giving up."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in TOLD)
 
 
 def longest_batch(split: TokenizedSplit, rows: int) -> Batch:

@@ -6,13 +6,14 @@ at six small sizes, the bytes alive are followed moment by moment, and six sizes
 moment. The peak at any B and T is the largest of these polynomials. Nothing here knows a method, a family of encoders
 or an engine, so the form holds for all of them, those to come included.
 
-What a kernel allocates for itself alone is not in it: nothing to speak of in fp32, more where a processor without
-bf16 imitates it.
+What a kernel allocates for itself alone is not in it: in fp32 the pieces that attention works on, 2 MB at most; more
+where a processor without bf16 imitates it.
 
-For a block of BERT trained whole in fp32 with explicit attention and dropout, by hand: with u = 4*B*T*d and
+For a block of BERT trained whole in fp32 with dropout on the fast engine, by hand: with u = 4*B*T*d and
 s = 4*B*h*T*T, one block keeps for backward its input, Q, K, V, the attention's output and two inputs and one output of
 norms (8u), the feed-forward part before and after its activation (2u*f/d), the masks of two dropouts (u/2), and of
-attention the weights, their mask and what it left (9s/4). The test of this module holds the played form against it.
+attention the weights and what dropout kept (5s/4); and all blocks share one mask of 4*B*T*T. The test of this module
+holds the played form against it.
 """
 
 from __future__ import annotations

@@ -29,3 +29,11 @@ def bytes_stored(spec: RunSpec, origin: Pretrained, classes: int, rows: int) -> 
     apart = trained if trained < shape.parameters else 0
     words = sum(path.stat().st_size for ending in ("json", "txt") for path in origin.folder.glob(f"*.{ending}"))
     return FLOAT * (shape.parameters + apart + classes * rows) + 8 * rows + words + BESIDE
+
+
+def bytes_of_checkpoints(trained: int, kept: int) -> int:
+    """``16 * a * (K + 1)`` bytes for a trained parameters and K checkpoints that are kept while one more is written.
+
+    Each has the tensors, the optimizer's two moments, and the tensors of the best epoch.
+    """
+    return 4 * FLOAT * trained * (kept + 1)

@@ -1,25 +1,25 @@
-"""The loop of pretraining: steps, evaluations on the held-out rows, and a checkpoint at each evaluation."""
+"""The loop of pretraining: steps, and evaluations on the held-out rows; its state can be taken at any step."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from welltuned.engine import Compute, seed_everything
-from welltuned.optimizer import adamw, gradient, rate
-from welltuned.pretraining import checkpoint
-from welltuned.pretraining.checkpoint import Position
+from welltuned import stopping
+from welltuned.checkpoints import State
+from welltuned.engine import Compute, random_state, restore_random, seed_everything
+from welltuned.optimizer import adamw, gradient, put_trained_back, rate, set_rate, trained_tensors
 from welltuned.pretraining.masked_lm import MaskedLM
 from welltuned.pretraining.masking import IGNORED, Masked, masked
 from welltuned.pretraining.rows import Packing, rows_of_step
 from welltuned.pretraining.tokens import Stream
 from welltuned.progress import Observer
+from welltuned.record import Incident
 from welltuned.record.pretraining import StepRow, Trained, Unigram
 from welltuned.spec import PretrainSpec
 
@@ -61,51 +61,154 @@ class Text:
             yield masked(rows, self.how, spec.mask_rate, spec.whole_words, np.random.default_rng([start, 2]))
 
 
-def train(
-    model: MaskedLM, text: Text, identity: str, folder: Path, compute: Compute, observer: Observer
-) -> list[StepRow]:
-    """Train to the last step, from the checkpoint in ``folder`` where this very run left one.
+class Pretraining:
+    """One pretraining on its way, from step to step, evaluated at some of them.
 
-    Raises:
-        DivergedError: a loss or gradient is not finite.
+    Which rows come next, which of their tokens are hidden and the learning rate are functions of the seed and of the
+    number of steps done, so that number is their whole state.
+
+    Args:
+        model: on its device.
+        text: what it reads.
+
+    Attributes:
+        step: optimizer steps done.
+        steps: in all.
+        curve: a point for each evaluation, the first before any step.
+        incidents: what it met and got over.
+        scale: share of the planned learning rate that steps take.
     """
-    spec = text.spec
-    seed_everything(spec.seed)
-    optimizer = adamw(model, spec, compute)
-    factor = rate(spec, spec.steps)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    position = checkpoint.restore(folder, identity, model, optimizer, compute)
-    if position is None:
-        position = Position(0, [evaluated(model, text, compute, 0, "nothing")])
-    else:
-        observer.say(f"goes on from the checkpoint at step {position.step:,}")
-    observer.stage("pretraining", (spec.steps - position.step) * spec.batch_size)
-    started, total, tokens = time.perf_counter(), 0.0, 0
-    for step in range(position.step, spec.steps):
-        model.train_head_only(step < spec.head_steps)
-        model.train()
-        lr = spec.lr * factor(step)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        loss, labels = _loss(model, text.step(step), compute)
-        gradient(loss, trained, spec.max_grad_norm, f"step {step + 1}")
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        total, tokens = total + loss.item() * labels, tokens + labels
-        observer.advance(spec.batch_size)
-        if is_evaluated(step + 1, spec):
-            what: Trained = "head" if step < spec.head_steps else "all"
-            row = evaluated(model, text, compute, step + 1, what, total / tokens, lr, started)
-            position = Position(step + 1, [*position.curve, row])
-            observer.say(told(row, spec.steps))
-            checkpoint.save(folder, identity, position, model, optimizer, compute)
-            started, total, tokens = time.perf_counter(), 0.0, 0
-    model.train_head_only(False)
-    return position.curve
+
+    def __init__(self, model: MaskedLM, text: Text, compute: Compute, observer: Observer) -> None:
+        self.model, self.text, self.compute, self.observer = model, text, compute, observer
+        self.spec = text.spec
+        self.step, self.steps = 0, text.spec.steps
+        self.curve: list[StepRow] = []
+        self.incidents: list[Incident] = []
+        seed_everything(self.spec.seed)
+        self._streams = random_state(compute)
+        self._optimizer = adamw(model, self.spec, compute)
+        self._factor = rate(self.spec, self.spec.steps)
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.scale = 1.0
+        self._totals = {"loss": 0.0, "tokens": 0, "seconds": 0.0}
+        self._announced = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether all steps are done and evaluated."""
+        return self.step >= self.steps and self.is_at_rest
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the step before was evaluated."""
+        return bool(self.curve) and self.curve[-1].step == self.step
+
+    def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
+        """Train on up to step ``until``, or to the end.
+
+        Args:
+            after: called after every step, and after an evaluation that follows it.
+
+        Raises:
+            DivergedError: a loss or gradient is not finite; weights and state are those before that step.
+        """
+        goal = self.steps if until is None else min(until, self.steps)
+        restore_random(*self._streams, self.compute)
+        if not self._announced:
+            self.observer.stage("pretraining", (self.steps - self.step) * self.spec.batch_size)
+            self._announced = True
+        has_worked = False
+        while True:
+            if not self.is_at_rest and is_evaluated(self.step, self.spec):
+                self._evaluate()
+            if has_worked:
+                after()
+            if self.step >= goal:
+                self.model.train_head_only(False)
+                return
+            self._take_step()
+            has_worked = True
+
+    def _take_step(self) -> None:
+        spec, started = self.spec, time.perf_counter()
+        self.model.train_head_only(self.step < spec.head_steps)
+        self.model.train()
+        set_rate(self._optimizer, self._rate(self.step))
+        loss, labels = _loss(self.model, self.text.step(self.step), self.compute)
+        gradient(loss, self._trained, spec.max_grad_norm, f"step {self.step + 1}")
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._totals["loss"] += loss.item() * labels
+        self._totals["tokens"] += labels
+        self.step += 1
+        self._streams = random_state(self.compute)
+        self.observer.advance(spec.batch_size)
+        self._totals["seconds"] += time.perf_counter() - started
+
+    def _rate(self, step: int) -> float:
+        return self.spec.lr * self._factor(step) * self.scale
+
+    def slow_down(self, scale: float, why: str) -> None:
+        """Go on with this share of the planned learning rate, and keep why in ``incidents``."""
+        self.scale = scale
+        self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.scale))
+
+    def _evaluate(self) -> None:
+        """A point of the curve: mean loss over the hidden tokens of the held-out rows, and the share named right."""
+        started, step = time.perf_counter(), self.step
+        loss, right, tokens = held_out(self.model, self.text, self.compute)
+        what: Trained = "nothing" if not step else "head" if step <= self.spec.head_steps else "all"
+        row = StepRow(
+            step=step,
+            trained=what,
+            train_loss=self._totals["loss"] / self._totals["tokens"] if step else None,
+            held_out_loss=loss / tokens,
+            held_out_accuracy=right / tokens,
+            lr=self._rate(step - 1) if step else 0.0,
+            seconds=self._totals["seconds"] + time.perf_counter() - started,
+        )
+        self.curve.append(row)
+        self._totals = {"loss": 0.0, "tokens": 0, "seconds": 0.0}
+        if step:
+            self.observer.say(told(row, self.steps))
+
+    def snapshot(self, *, copied: bool = True) -> State:
+        """Where it stands between two steps; without copies, to be read before the next step."""
+        streams, numbers = self._streams
+        tensors = trained_tensors(self.model, self._optimizer)
+        if copied:
+            tensors = {name: value.clone() for name, value in tensors.items()}
+        tensors |= {f"random.{name}": value for name, value in streams.items()}
+        rest = {
+            "step": self.step,
+            "curve": [row.model_dump(mode="json") for row in self.curve],
+            "totals": dict(self._totals),
+            "random": numbers,
+            "incidents": [one.model_dump(mode="json") for one in self.incidents],
+            "scale": self.scale,
+        }
+        return State(tensors, rest)
+
+    def restore(self, state: State) -> None:
+        """Go on from a state of this pretraining.
+
+        Raises:
+            KeyError: it is the state of another.
+        """
+        tensors, numbers = state.tensors, state.numbers
+        put_trained_back(tensors, self.model, self._optimizer)
+        self._optimizer.zero_grad(set_to_none=True)
+        streams = {name: tensors[f"random.{name}"] for name in ("torch", "cuda") if f"random.{name}" in tensors}
+        self._streams = streams, numbers["random"]
+        self.step, self._totals, self.scale = numbers["step"], dict(numbers["totals"]), numbers["scale"]
+        self.curve = [StepRow(**row) for row in numbers["curve"]]
+        self.incidents = [Incident(**one) for one in numbers["incidents"]]
+        self._announced = False
 
 
 def is_evaluated(step: int, spec: PretrainSpec) -> bool:
-    """Whether the model is evaluated after so many steps."""
+    """Whether the model is evaluated after so many steps; it is before the first."""
     return step % spec.eval_every == 0 or step in (spec.head_steps, spec.steps)
 
 
@@ -129,35 +232,18 @@ def _tensor(array: np.ndarray, compute: Compute) -> Tensor:
 
 
 @torch.no_grad()
-def evaluated(
-    model: MaskedLM,
-    text: Text,
-    compute: Compute,
-    step: int,
-    what: Trained,
-    train_loss: float | None = None,
-    lr: float = 0.0,
-    started: float | None = None,
-) -> StepRow:
-    """A point of the curve: mean loss over the hidden tokens of the held-out rows, and the share named right."""
-    started = time.perf_counter() if started is None else started
+def held_out(model: MaskedLM, text: Text, compute: Compute) -> tuple[float, int, int]:
+    """Over the hidden tokens of the held-out rows: summed loss in nats, how many are named right, their number."""
     model.eval()
-    loss = right = tokens = 0.0
+    loss, right, tokens = 0.0, 0, 0
     for rows in text.held_out():
+        stopping.obey()
         with compute.arithmetic():
             logits, labels = model(*(_tensor(one, compute) for one in (rows.inputs, rows.mask, rows.labels)))
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
         right += int((logits.argmax(dim=1) == labels).sum())
         tokens += len(labels)
-    return StepRow(
-        step=step,
-        trained=what,
-        train_loss=train_loss,
-        held_out_loss=loss / tokens,
-        held_out_accuracy=right / tokens,
-        lr=lr,
-        seconds=time.perf_counter() - started,
-    )
+    return loss, right, tokens
 
 
 def unigram(text: Text) -> tuple[Unigram, int]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from welltuned.checkpoints import CHECKPOINTS, Identity, Saving, Store, carry_through, forget_checkpoints
 from welltuned.data.corpus import Corpus, read_corpus
 from welltuned.engine import prepare, resolve
 from welltuned.errors import DataError
-from welltuned.memory import out_of_memory_told
+from welltuned.memory import bytes_of_checkpoints, out_of_memory_told
 from welltuned.opening import write_manifest
 from welltuned.pretrained import quieten_transformers
 from welltuned.pretraining import loop
@@ -21,7 +22,7 @@ from welltuned.pretraining.masking import show
 from welltuned.pretraining.rows import packing, rows_of_step
 from welltuned.pretraining.tokens import identity_of, token_streams
 from welltuned.progress import Observer
-from welltuned.record import read_record, whole_folder, write_json
+from welltuned.record import read_record, require_room, whole_folder, write_json
 from welltuned.record.pretraining import MaskedToken, PretrainingRecord, StepRow, Unigram
 from welltuned.run import provenance
 from welltuned.spec import PretrainSpec
@@ -30,7 +31,9 @@ SHOWN = 24
 """Tokens of the row that is shown."""
 
 
-def pretrain(spec: PretrainSpec, folder: Path, observer: Observer, command: str) -> PretrainingRecord:
+def pretrain(
+    spec: PretrainSpec, folder: Path, observer: Observer, command: str, saving: Saving | None = None
+) -> PretrainingRecord:
     """Pretrain as the spec says and leave ``model/`` and ``results.json``; a finished one is read instead.
 
     What was interrupted goes on from its last checkpoint. Without steps the model is evaluated alone, and no model
@@ -39,7 +42,9 @@ def pretrain(spec: PretrainSpec, folder: Path, observer: Observer, command: str)
     Args:
         folder: holds ``tokens/`` and ``checkpoint/`` meanwhile.
         command: what the user typed, for the record.
+        saving: when it is saved.
     """
+    saving = saving or Saving()
     quieten_transformers()
     compute = resolve(spec.compute)
     corpus = read_corpus(spec.text)
@@ -48,6 +53,7 @@ def pretrain(spec: PretrainSpec, folder: Path, observer: Observer, command: str)
     finished = _finished(spec, folder, read, start)
     if finished is not None:
         observer.say("finished before, its record is read")
+        _forget(folder)
         return finished
     for note in (*corpus.notes, *start.notes):
         observer.say(note)
@@ -61,9 +67,13 @@ def pretrain(spec: PretrainSpec, folder: Path, observer: Observer, command: str)
         )
     model = prepare(MaskedLM(stock), compute)
     parameters = sum(parameter.numel() for parameter in model.parameters())
+    if spec.steps:
+        require_room(folder, 4 * parameters + bytes_of_checkpoints(parameters, saving.limit))
     with out_of_memory_told(f"pretraining with batches of {spec.batch_size}"):
-        run = f"{spec.id} {read} {start.weights_hash}"
-        curve = loop.train(model, text, run, folder / "checkpoint", compute, observer)
+        going = loop.Pretraining(model, text, compute, observer)
+        identity = Identity(spec.id, read, start.weights_hash)
+        store = Store(folder / CHECKPOINTS, identity, saving.limit, observer.say)
+        carry_through(going, store, saving, observer.say)
         baseline, predicted = loop.unigram(text)
     record = PretrainingRecord(
         id=spec.id,
@@ -79,10 +89,11 @@ def pretrain(spec: PretrainSpec, folder: Path, observer: Observer, command: str)
         predicted=predicted,
         fresh_head=fresh,
         unigram=baseline,
-        curve=curve,
+        curve=going.curve,
         shown=_shown(text, start.tokenizer),
-        verdict=verdict(spec, curve, baseline),
+        verdict=verdict(spec, going.curve, baseline),
         notes=[*corpus.notes, *start.notes],
+        incidents=going.incidents,
         provenance=provenance(compute, corpus, start.weights_hash),
     )
     if spec.steps:
@@ -91,9 +102,14 @@ def pretrain(spec: PretrainSpec, folder: Path, observer: Observer, command: str)
             start.tokenizer.save_pretrained(draft)
             write_manifest(draft)
     write_json(folder / "results.json", record)
-    for needless in ("checkpoint", "tokens"):
-        shutil.rmtree(folder / needless, ignore_errors=True)
+    _forget(folder)
     return record
+
+
+def _forget(folder: Path) -> None:
+    """What is needless once the record is there."""
+    forget_checkpoints(folder)
+    shutil.rmtree(folder / "tokens", ignore_errors=True)
 
 
 def preview(spec: PretrainSpec, folder: Path, observer: Observer) -> list[MaskedToken]:

@@ -6,6 +6,7 @@ here needs torch, so anyone can recompute every published figure from the files 
 Files of a run folder::
 
     spec.json                 the resolved RunSpec
+    progress.json             Progress, while the run goes on
     record.json               RunRecord; written last, so its presence means that the run is complete
     predictions.safetensors   dev.logits [N, C], dev.labels [N], test.logits [M, C]   (float32, int64)
     figures/*.png
@@ -24,8 +25,10 @@ from welltuned.record.comparison import (
 )
 from welltuned.record.files import (
     ANEW,
+    GO_ON,
     ROOM,
     consistent,
+    default_folder,
     read_arrays,
     read_comparison,
     read_record,
@@ -45,9 +48,11 @@ from welltuned.record.memory import CapacityPart, CapacityRecord, CapacityRow, M
 from welltuned.record.run import (
     Alarm,
     EpochRow,
+    Incident,
     Measures,
     Memory,
     Opening,
+    Progress,
     Provenance,
     RunRecord,
     Score,
@@ -55,14 +60,14 @@ from welltuned.record.run import (
     Truncation,
 )
 from welltuned.record.schema import SCHEMA, Schema
-from welltuned.record.search import SearchRecord, SearchTrial
+from welltuned.record.search import GivenUp, SearchRecord, SearchTrial
 
 __all__ = [
-    "ANEW", "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord", "CapacityRow",
-    "ComparisonRecord", "Cost", "EpochRow", "Measures", "Memory", "MemoryRecord", "MemoryRow", "Opening",
-    "Provenance", "RunRecord", "Schema", "Score", "SearchRecord", "SearchTrial", "Statement", "Suspect", "TableRow",
-    "TrainingRecord", "TrialRow", "Truncation", "alone", "consistent",
-    "installed_versions", "processor_name", "read_answers",
-    "read_arrays", "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable",
+    "ANEW", "GO_ON", "ROOM", "SCHEMA", "Alarm", "BestAfter", "Budget", "CapacityPart", "CapacityRecord",
+    "CapacityRow", "ComparisonRecord", "Cost", "EpochRow", "GivenUp", "Incident", "Measures", "Memory",
+    "MemoryRecord", "MemoryRow", "Opening", "Progress", "Provenance", "RunRecord", "Schema", "Score",
+    "SearchRecord", "SearchTrial", "Statement", "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation",
+    "alone", "consistent", "default_folder", "installed_versions", "processor_name", "read_answers", "read_arrays",
+    "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable",
     "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

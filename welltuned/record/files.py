@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
@@ -29,15 +32,21 @@ ROOM = f"choose another --out folder, make room, or give yourself permission to 
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
+def default_folder(command: str, data: str, identity: str) -> Path:
+    """Where a command's results go unless a folder is named: the same command finds them again."""
+    name = data.rstrip("/").rsplit("/", 1)[-1].replace("builtin:", "").split(".")[0].split(":")[0] or "data"
+    return Path("runs") / f"{command}-{name}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part.
+    """Write a file so that a reader sees the old content or the new, never a part; drafts of killed processes go.
 
     Raises:
         ResourceError: the disk is full, the folder is gone or may not be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)
@@ -48,8 +57,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         except BaseException:
             Path(draft).unlink(missing_ok=True)
             raise
+        _sweep(path)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _sweep(path: Path) -> None:
+    """Remove drafts of a file whose processes are no more."""
+    for draft in path.parent.glob(f".{glob.escape(path.name)}.*.*"):
+        number = draft.name.removeprefix(f".{path.name}.").partition(".")[0]
+        if number.isdecimal() and not psutil.pid_exists(int(number)):
+            draft.unlink(missing_ok=True)
 
 
 def require_writable(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from welltuned.record.run import Provenance
+from welltuned.record.run import Incident, Provenance
 from welltuned.record.schema import SCHEMA, Schema
 from welltuned.spec import PretrainSpec
 
@@ -96,4 +96,5 @@ class PretrainingRecord(Schema):
     shown: list[MaskedToken]
     verdict: str
     notes: list[str] = Field(default_factory=list)
+    incidents: list[Incident] = Field(default_factory=list)
     provenance: Provenance

@@ -72,6 +72,26 @@ class Alarm(Schema):
     mend: str
 
 
+class Incident(Schema):
+    """Something that a run met and got over, by itself and in a way that a reader should know.
+
+    Attributes:
+        kind: "memory": a step or an evaluation did not fit and was done again in smaller pieces, its gradient still the
+            mean over all rows of the batch (dropout draws other masks); "divergence": a loss or gradient was not
+            finite, and training went back and on at a smaller rate.
+        step: optimizer steps done before it.
+        what: a sentence.
+        rows: at once from then on, in training or evaluation.
+        rate: share of the planned learning rate from then on.
+    """
+
+    kind: Literal["memory", "divergence"]
+    step: int
+    what: str
+    rows: int | None = None
+    rate: float | None = None
+
+
 class Opening(Schema):
     """One look at the test labels: when, for which frozen selection, and why; ``folder`` is "" for the record's own."""
 
@@ -120,6 +140,7 @@ class RunRecord(Schema):
     truncation: dict[str, Truncation]
     alarms: list[Alarm] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    incidents: list[Incident] = Field(default_factory=list)
     provenance: Provenance
 
     @model_validator(mode="after")
@@ -139,6 +160,14 @@ class RunRecord(Schema):
     def takes_pairs(self) -> bool:
         """Whether a row is a pair of texts."""
         return self.columns.get("text_pair") is not None
+
+
+class Progress(Schema):
+    """How far a run has come that has no record yet; ``progress.json`` of its folder."""
+
+    schema_version: int = SCHEMA
+    spec: RunSpec
+    curve: list[EpochRow] = Field(default_factory=list)
 
 
 class Score(Schema):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from welltuned.record.comparison import BestAfter
-from welltuned.record.run import Alarm, Opening, Provenance, Score
+from welltuned.record.run import Alarm, EpochRow, Opening, Provenance, Score
 from welltuned.record.schema import SCHEMA, Schema
 
 
@@ -22,7 +22,9 @@ class SearchTrial(Schema):
         dev_loss: mean over seeds of the dev loss at those epochs, in nats.
         best_epochs: one a seed.
         seconds: training and evaluation on dev, all seeds together.
+        shared: of these, the seconds of a beginning that another trial had in common and had done before.
         failure: why there is no score.
+        given_up: after how many epochs the trial was given up, beside the others; it is not chosen then.
     """
 
     number: int
@@ -33,8 +35,25 @@ class SearchTrial(Schema):
     dev_loss: float | None = None
     best_epochs: list[int] = Field(default_factory=list)
     seconds: float = 0.0
+    shared: float = 0.0
     failure: str | None = None
+    given_up: int | None = None
     alarms: list[Alarm] = Field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it came to its end, so that it may be chosen."""
+        return self.dev is not None and self.given_up is None
+
+
+class GivenUp(Schema):
+    """A trial that was given up after the epochs of ``curve``; ``given_up.json`` of its folder."""
+
+    schema_version: int = SCHEMA
+    id: str
+    data_hash: str
+    weights_hash: str
+    curve: list[EpochRow]
 
 
 class SearchRecord(Schema):

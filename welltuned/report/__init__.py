@@ -28,8 +28,9 @@ from welltuned.record import (
 from welltuned.record.pretraining import PretrainingRecord
 from welltuned.report import canvas, gallery, page, pretraining, search_page
 from welltuned.report.gallery import Picture
+from welltuned.report.sections import Section
 
-__all__ = ["read", "render"]
+__all__ = ["parts", "read", "render"]
 
 _Results = TypeVar("_Results", ComparisonRecord, SearchRecord, TrainingRecord)
 
@@ -60,11 +61,34 @@ def render(folder: Path) -> Path:
         return _kind(folder).render(folder, read(folder))
 
 
-class _Kind:
-    """What a folder may hold: the file of its record, the record's class, and how it is drawn."""
+def parts(folder: Path) -> list[Section]:
+    """What stands on the page of a finished command under its verdict; nothing is written.
 
-    def __init__(self, record: type[BaseModel], render: Callable[[Path, Any], Path], file: str = "results.json"):
-        self.record, self.render, self.file = record, render, file
+    Runs of a comparison whose records are damaged are left out.
+
+    Raises:
+        DataError: the folder holds no record that has a page, or a damaged one.
+    """
+    kind = _kind(folder)
+    if kind.parts is None:
+        raise DataError("this record has no page", where=str(folder), mend="welltuned report draws its figure")
+    return kind.parts(folder, read(folder), _shown)
+
+
+_Drawer = Callable[[Sequence[Picture]], page.Shown]
+
+
+class _Kind:
+    """What a folder may hold: the file of its record, the record's class, how it is drawn, the parts of its page."""
+
+    def __init__(
+        self,
+        record: type[BaseModel],
+        render: Callable[[Path, Any], Path],
+        parts: Callable[[Path, Any, _Drawer], list[Section]] | None = None,
+        file: str = "results.json",
+    ):
+        self.record, self.render, self.parts, self.file = record, render, parts, file
 
 
 def _kind(folder: Path) -> _Kind:
@@ -97,19 +121,48 @@ def _render_figure(folder: Path, record: MemoryRecord | CapacityRecord) -> Path:
 
 
 def _render_comparison(folder: Path, record: ComparisonRecord) -> Path:
-    record = _with_later_looks(folder, record)
-    names = {name for row in record.table for name in row.runs if Path(name).name == name}
-    kept = sorted(name for name in names if (folder / "runs" / name / "record.json").is_file())
-    runs = {name: records.read_run(folder / "runs" / name) for name in kept}
+    record, runs = _with_later_looks(folder, record), _runs(folder, record)
     return _page(folder, page.comparison_page(record, runs, _draw(folder, gallery.of_comparison(record, runs))))
 
 
+def _comparison_parts(folder: Path, record: ComparisonRecord, draw: _Drawer) -> list[Section]:
+    record, runs = _with_later_looks(folder, record), _runs(folder, record, damaged_too=False)
+    return page.comparison_parts(record, runs, draw(gallery.of_comparison(record, runs)))
+
+
+def _runs(folder: Path, record: ComparisonRecord, *, damaged_too: bool = True) -> dict[str, RunRecord]:
+    """The records of a comparison's runs; ``damaged_too`` raises at one that cannot be read."""
+    names = {name for row in record.table for name in row.runs if Path(name).name == name}
+    kept = sorted(name for name in names if (folder / "runs" / name / "record.json").is_file())
+    runs = {}
+    for name in kept:
+        try:
+            runs[name] = records.read_run(folder / "runs" / name)
+        except DataError:
+            if damaged_too:
+                raise
+    return runs
+
+
 def _render_run(folder: Path, record: RunRecord) -> Path:
-    results = None
-    if records.results_kind(folder) == "training":
-        results = _with_later_looks(folder, records.read_record(folder / "results.json", TrainingRecord))
     pictures = _draw(folder, gallery.of_run(record, _dev_majority(folder)))
-    return _page(folder, page.run_page(record, pictures, results))
+    return _page(folder, page.run_page(record, pictures, _results_of_run(folder)))
+
+
+def _run_parts(folder: Path, record: RunRecord, draw: _Drawer) -> list[Section]:
+    pictures = draw(gallery.of_run(record, _dev_majority(folder)))
+    return page.run_parts(record, pictures, _results_of_run(folder))
+
+
+def _results_of_run(folder: Path) -> TrainingRecord | None:
+    if records.results_kind(folder) != "training":
+        return None
+    return _with_later_looks(folder, records.read_record(folder / "results.json", TrainingRecord))
+
+
+def _search_parts(folder: Path, record: SearchRecord, draw: _Drawer) -> list[Section]:
+    record = _with_later_looks(folder, record)
+    return search_page.search_parts(record, draw([search_page.picture(record)]))
 
 
 def _with_later_looks(folder: Path, record: _Results) -> _Results:
@@ -120,7 +173,11 @@ def _with_later_looks(folder: Path, record: _Results) -> _Results:
     return record.model_copy(update={"test_openings": len(seen), "openings": seen})
 
 
-def _draw(folder: Path, pictures: Sequence[Picture]) -> list[tuple[Picture, bytes]]:
+def _shown(pictures: Sequence[Picture]) -> page.Shown:
+    return [(picture, canvas.png(picture.draw())) for picture in pictures]
+
+
+def _draw(folder: Path, pictures: Sequence[Picture]) -> page.Shown:
     shown = []
     for picture in pictures:
         png = canvas.png(picture.draw())
@@ -139,9 +196,9 @@ def _dev_majority(folder: Path) -> float | None:
 
 
 _KINDS = {
-    "run": _Kind(RunRecord, _render_run, "record.json"),
-    "comparison": _Kind(ComparisonRecord, _render_comparison),
-    "search": _Kind(SearchRecord, _render_search),
+    "run": _Kind(RunRecord, _render_run, _run_parts, "record.json"),
+    "comparison": _Kind(ComparisonRecord, _render_comparison, _comparison_parts),
+    "search": _Kind(SearchRecord, _render_search, _search_parts),
     "memory": _Kind(MemoryRecord, _render_figure),
     "capacity": _Kind(CapacityRecord, _render_figure),
     "pretraining": _Kind(PretrainingRecord, pretraining.draw),

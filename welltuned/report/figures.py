@@ -15,13 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from welltuned.record import ComparisonRecord, EpochRow, Measures, Memory, RunRecord, Score, TableRow
+from welltuned.record import ComparisonRecord, EpochRow, Memory, RunRecord, Score, TableRow
 from welltuned.report import canvas, format, rows
+from welltuned.report.calibration import reliability
 from welltuned.report.canvas import DEV, INK, QUIET, TEST, TRAIN, drawn
 
 __all__ = [
-    "accuracy_bars", "accuracy_by_cost", "accuracy_by_epoch", "differences", "memory_bars", "reliability", "run_curve",
-    "save",
+    "accuracy_bars", "accuracy_by_cost", "accuracy_by_epoch", "curve_panels", "differences", "memory_bars",
+    "reliability", "run_curve", "save",
 ]  # fmt: skip
 
 DEV_BAR, TEST_BAR = "#CFE1F0", "#6FA3CC"  # light enough for whiskers and baselines to show on them
@@ -44,21 +45,32 @@ def accuracy_by_epoch(record: ComparisonRecord, runs: rows.Runs) -> Figure:
 
     The mean over seeds is drawn as far as every seed trained.
     """
-    pairs = rows.with_curves(record, runs)
-    columns = 1 if len(pairs) <= 1 else 2 if len(pairs) <= 4 else 3
-    lines = max(1, math.ceil(len(pairs) / columns))
-    figure, axes = canvas.new(f"Accuracy by epoch on {record.data}", 1.1 + 2.6 * lines, lines, columns, sharey=True)
-    majority = rows.majority_accuracy(record, "dev")
-    for panel, (row, found) in zip(axes, pairs, strict=False):
-        _curves(panel, [run.curve for run in found])
+    curves = {row.name: [run.curve for run in found] for row, found in rows.with_curves(record, runs)}
+    return curve_panels(record.data, curves, rows.majority_accuracy(record, "dev"))
+
+
+@drawn
+def curve_panels(data: str, curves: rows.Curves, majority: float | None = None) -> Figure:
+    """Accuracy by epoch as in :func:`accuracy_by_epoch`, one panel a name, whether or not training has ended.
+
+    Args:
+        data: what was learned.
+        curves: by name, one curve a seed.
+        majority: accuracy of the most frequent class on dev, drawn where known.
+    """
+    columns = 1 if len(curves) <= 1 else 2 if len(curves) <= 4 else 3
+    lines = max(1, math.ceil(len(curves) / columns))
+    figure, axes = canvas.new(f"Accuracy by epoch on {data}", 1.1 + 2.6 * lines, lines, columns, sharey=True)
+    for panel, (name, seeds) in zip(axes, curves.items(), strict=False):
+        _curves(panel, seeds)
         _majority_line(panel, majority)
-        seeds = "one seed" if len(found) == 1 else f"mean of {len(found)} seeds"
-        panel.set_title(canvas.wrapped(f"{row.name} ({seeds})", 84 // columns))
-    for panel in axes[len(pairs) :]:
+        told = "one seed" if len(seeds) == 1 else f"mean of {len(seeds)} seeds"
+        panel.set_title(canvas.wrapped(f"{name} ({told})", 84 // columns))
+    for panel in axes[len(curves) :]:
         panel.set_axis_off()
-    for panel in axes[: len(pairs) : columns]:
+    for panel in axes[: len(curves) : columns]:
         panel.set_ylabel("accuracy (%)")
-    for panel in axes[max(0, len(pairs) - columns) : len(pairs)]:
+    for panel in axes[max(0, len(curves) - columns) : len(curves)]:
         panel.set_xlabel("epoch")
     canvas.legend_below(figure, 3)
     return figure
@@ -289,41 +301,6 @@ def memory_bars(memories: Mapping[str, Memory]) -> Figure:
     axes.set_xlabel("memory (MiB); the line across is the peak")
     canvas.legend_below(figure, len(_PARTS))
     return figure
-
-
-@drawn
-def reliability(record: ComparisonRecord) -> Figure:
-    """Share of right answers against confidence on the test rows, over all seeds, one panel a configuration."""
-    shown = [row for row in record.table if row.measures is not None and row.kind == "method"]
-    columns = min(3, max(1, len(shown)))
-    lines = max(1, math.ceil(len(shown) / columns))
-    figure, axes = canvas.new(
-        f"Reliability on {record.data}", 1.1 + 2.6 * lines, lines, columns, sharex=True, sharey=True
-    )
-    for panel, row in zip(axes, shown, strict=False):
-        assert row.measures is not None
-        _reliability(panel, row.measures)
-        panel.set_title(canvas.wrapped(f"{row.name}: ECE {100 * row.measures.ece:.1f} points", 84 // columns))
-    for panel in axes[len(shown) :]:
-        panel.set_axis_off()
-    for panel in axes[: len(shown) : columns]:
-        panel.set_ylabel("right (%)")
-    for panel in axes[max(0, len(shown) - columns) : len(shown)]:
-        panel.set_xlabel("confidence (%)")
-        panel.tick_params(labelbottom=True)
-    canvas.legend_below(figure, 2)
-    return figure
-
-
-def _reliability(axes: Axes, one: Measures) -> None:
-    """The curve, its points as large as their share of rows, and the line of perfect calibration."""
-    x, y = ([100 * share for share in shares] for shares in (one.confidence, one.accuracy))
-    axes.plot([0, 100], [0, 100], ls=canvas.DASHES[1], color=QUIET, lw=1.2, label="as sure as right", zorder=1)
-    axes.plot(x, y, color=DEV, lw=1.4, zorder=2)
-    sizes = [12 + 160 * count / sum(one.count) for count in one.count]
-    axes.scatter(x, y, s=sizes, color=DEV, edgecolor="white", label="rows of like confidence", zorder=3)
-    axes.set_xlim(max(0.0, min(x) - 8), 102)
-    axes.set_ylim(0, 105)
 
 
 def _lines_height(names: Sequence[str]) -> float:

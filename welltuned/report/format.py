@@ -104,3 +104,8 @@ def duration(time: float | None) -> str:
 def number(value: float | None) -> str:
     """A setting or loss to four significant digits: ``0.0005``, ``0.6931``."""
     return MISSING if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def given_up(epochs: int) -> str:
+    """That a trial was not trained to its end."""
+    return f"given up after {epochs} epoch{'s' if epochs > 1 else ''}"

@@ -10,6 +10,11 @@ from matplotlib.figure import Figure
 from welltuned.record import CapacityRecord, ComparisonRecord, Memory, MemoryRecord, RunRecord
 from welltuned.report import batches, figures, format, rows
 
+_CURVES = (
+    "Accuracy by epoch: train dashed, dev solid, single seeds thin, their mean thick. "
+    "Train rising while dev stands or falls is overfitting."
+)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -119,11 +124,18 @@ def _curves(record: ComparisonRecord, runs: rows.Runs) -> Picture:
         f"{row.name}: best dev accuracy by seed {', '.join(format.percent(run.dev_accuracy) for run in found)}"
         for row, found in rows.with_curves(record, runs)
     )
-    caption = (
-        "Accuracy by epoch: train dashed, dev solid, single seeds thin, their mean thick. "
-        "Train rising while dev stands or falls is overfitting."
+    return Picture("curves", _CURVES, f"Curves of accuracy. {told}.", lambda: figures.accuracy_by_epoch(record, runs))
+
+
+def of_curves(data: str, curves: rows.Curves, majority: float | None) -> Picture:
+    """Curves that may still grow, one panel a name."""
+    told = "; ".join(
+        f"{name}: epoch {curve[-1].epoch}, dev {format.percent(curve[-1].dev_accuracy)}"
+        for name, seeds in curves.items()
+        for curve in seeds
     )
-    return Picture("curves", caption, f"Curves of accuracy. {told}.", lambda: figures.accuracy_by_epoch(record, runs))
+    alt = f"Curves of accuracy so far. {told}."
+    return Picture("curves", _CURVES, alt, lambda: figures.curve_panels(data, curves, majority))
 
 
 def _memory(memories: Mapping[str, Memory]) -> Picture:

@@ -32,23 +32,37 @@ _RESULTS = (
 
 def comparison_page(record: ComparisonRecord, runs: rows.Runs, shown: Shown) -> str:
     """The page of a comparison, its figures already drawn."""
-    parts = [
+    heading = f"Methods compared on {record.data}"
+    parts = comparison_parts(record, runs, shown)
+    return whole("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
+
+
+def comparison_parts(record: ComparisonRecord, runs: rows.Runs, shown: Shown) -> list[Section]:
+    """What stands on the page of a comparison under its verdict."""
+    firsts = [(row.name, runs[row.runs[0]]) for row in record.table if row.runs and row.runs[0] in runs]
+    return [
         *sections.alarms(rows.alarms(record, runs)),
         Section("results", "Results", _results(record)),
         *_differences(record),
         *scores.sections(record),
         *sections.pictures(shown, READING),
+        *sections.ledger(firsts),
         Section("data", "Data", _data(record)),
         Section("how", "How it was run", _how(record)),
         Section("reproduce", "Reproduce and recompute", _reproduce(record.command)),
     ]
-    heading = f"Methods compared on {record.data}"
-    return whole("Comparison", heading, record.verdict, parts, record.provenance.welltuned)
 
 
 def run_page(record: RunRecord, shown: Shown, results: TrainingRecord | None = None) -> str:
     """The page of a single run, its figures already drawn; with its results where it stands alone."""
-    parts = [
+    heading = f"{record.spec.method.name} on {record.spec.model.name}, {record.spec.data.source}"
+    parts = run_parts(record, shown, results)
+    return whole("Training run", heading, run_verdict(record), parts, record.provenance.welltuned)
+
+
+def run_parts(record: RunRecord, shown: Shown, results: TrainingRecord | None = None) -> list[Section]:
+    """What stands on the page of a single run under its verdict."""
+    return [
         *sections.alarms([(record.name, alarm) for alarm in (results or record).alarms]),
         Section("results", "Results", markup.join([_run_results(record), _run_test(results)])),
         *sections.pictures(shown, READING_RUN),
@@ -56,8 +70,20 @@ def run_page(record: RunRecord, shown: Shown, results: TrainingRecord | None = N
         Section("how", "How it was run", _run_how(record)),
         Section("reproduce", "Recompute", sections.recompute()),
     ]
-    heading = f"{record.spec.method.name} on {record.spec.model.name}, {record.spec.data.source}"
-    return whole("Training run", heading, run_verdict(record), parts, record.provenance.welltuned)
+
+
+def excerpt(record: ComparisonRecord | RunRecord) -> Markup:
+    """Verdict, table and alarms alone, as they stand in a notebook: without style, links or script."""
+    if isinstance(record, RunRecord):
+        found, verdict, results = (
+            [(record.name, one) for one in record.alarms],
+            run_verdict(record),
+            _run_results(record),
+        )
+    else:
+        found, verdict, results = rows.alarms(record, {}), record.verdict, _results(record)
+    alarms = [markup.join([element("h4", one.heading), one.body]) for one in sections.alarms(found)]
+    return element("div", element("p", element("strong", verdict)), results, *alarms)
 
 
 def run_verdict(record: RunRecord) -> str:
@@ -79,7 +105,7 @@ def whole(kind: str, heading: str, verdict: str, parts: Sequence[Section], versi
     contents = markup.bullets([element("a", part.heading, href=f"#{part.anchor}") for part in parts])
     return Template(_resource("page.html")).substitute(
         title=markup.escaped(f"{heading} – Welltuned"),
-        style=_resource("page.css").strip(),
+        style=f"{content_style().strip()}\n{_resource('page.css').strip()}",
         kind=markup.escaped(kind),
         heading=markup.escaped(heading),
         verdict=markup.escaped(verdict),
@@ -87,6 +113,11 @@ def whole(kind: str, heading: str, verdict: str, parts: Sequence[Section], versi
         sections=Markup("\n".join(part.markup() for part in parts)),
         footer=markup.escaped(f"Made by Welltuned {version} from the records in this folder."),
     )
+
+
+def content_style() -> str:
+    """How tables, figures and alarms look, on whichever page they stand."""
+    return _resource("content.css")
 
 
 def _resource(name: str) -> str:

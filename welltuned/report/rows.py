@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from welltuned.record import Alarm, ComparisonRecord, Memory, RunRecord, TableRow
+from welltuned.record import Alarm, ComparisonRecord, EpochRow, Memory, RunRecord, TableRow
 from welltuned.spec import short_name
 
 Runs = Mapping[str, RunRecord]
+Curves = Mapping[str, Sequence[Sequence[EpochRow]]]
+"""By name, one curve a seed."""
 
 
 def of_kind(record: ComparisonRecord, kind: str) -> list[TableRow]:

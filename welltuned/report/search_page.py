@@ -22,7 +22,13 @@ def picture(record: SearchRecord) -> Picture:
 
 def search_page(record: SearchRecord, shown: page.Shown) -> str:
     """The page of a search, its figure already drawn."""
-    parts = [
+    heading = f"Search over {record.method} on {record.model}, {record.data}"
+    return page.whole("Search", heading, record.verdict, search_parts(record, shown), record.provenance.welltuned)
+
+
+def search_parts(record: SearchRecord, shown: page.Shown) -> list[Section]:
+    """What stands on the page of a search under its verdict."""
+    return [
         *sections.alarms([("the chosen trial", alarm) for alarm in record.alarms]),
         Section("results", "Results", _results(record)),
         *sections.pictures(shown, READING),
@@ -31,8 +37,6 @@ def search_page(record: SearchRecord, shown: page.Shown) -> str:
         Section("how", "How it was run", _how(record)),
         Section("reproduce", "Reproduce", _reproduce(record)),
     ]
-    heading = f"Search over {record.method} on {record.model}, {record.data}"
-    return page.whole("Search", heading, record.verdict, parts, record.provenance.welltuned)
 
 
 def _results(record: SearchRecord) -> Markup:
@@ -55,6 +59,8 @@ def _score(score: Score) -> str:
 
 def _line(record: SearchRecord, one: SearchTrial) -> list[str]:
     mark = " (chosen)" if one.number == record.chosen else ""
+    if one.given_up is not None:
+        mark = f" ({format.given_up(one.given_up)})"
     name = f"{one.number + 1}{mark}"
     values = [trials.shown(one.values[field]) for field in record.space]
     if one.dev is None:

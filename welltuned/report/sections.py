@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from welltuned.record import Alarm, Opening, Provenance
+from welltuned.record import Alarm, Opening, Provenance, RunRecord
 from welltuned.report import format, markup
 from welltuned.report.gallery import Picture
 from welltuned.report.markup import Column, Group, Markup, element
@@ -77,17 +77,30 @@ def pictures(shown: Sequence[tuple[Picture, bytes]], reading: str) -> list[Secti
     """The figures with their captions, under a word on how to read them."""
     if not shown:
         return []
-    drawn = [_figure(place, picture, png) for place, (picture, png) in enumerate(shown, start=1)]
+    drawn = [figure(picture, png, f"Figure {place}") for place, (picture, png) in enumerate(shown, start=1)]
     return [Section("figures", "Figures", markup.join([element("p", reading), *drawn]))]
 
 
-def _figure(place: int, picture: Picture, png: bytes) -> Markup:
+def figure(picture: Picture, png: bytes, label: str = "Figure") -> Markup:
+    """A drawn picture with its caption; too wide a one scrolls by itself, by keyboard too."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     image = element("img", src=source, alt=picture.alt)
-    label = f"Figure {place}"
     scroll = element("div", image, class_="scroll", role="region", tabindex="0", aria_label=label)
     caption = element("figcaption", element("strong", f"{label}."), " ", picture.caption)
     return element("figure", scroll, caption, id=f"figure-{picture.name}")
+
+
+def ledger(runs: Sequence[tuple[str, RunRecord]]) -> list[Section]:
+    """Trained parameters by part, of each named run, or nothing where there are no runs."""
+    groups = [
+        Group([[part, format.count(number)] for part, number in run.ledger.items()],
+              f"{name}: {format.count(run.trained_parameters)} of {format.count(run.all_parameters)}")
+        for name, run in runs
+    ]  # fmt: skip
+    if not groups:
+        return []
+    columns = [Column("part"), Column("parameters", numeric=True)]
+    return [Section("ledger", "Trained parameters", markup.table("Trained parameters by part", columns, *groups))]
 
 
 def notes(said: Sequence[str]) -> Markup:

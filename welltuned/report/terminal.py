@@ -94,6 +94,8 @@ def _trial_cells(one: SearchTrial) -> list[str]:
 def _mark(record: SearchRecord, one: SearchTrial) -> Text:
     if one.number == record.chosen:
         return Text("chosen")
+    if one.given_up is not None:
+        return Text(format.given_up(one.given_up))
     return Text("" if one.failure is None else _plain(f"failed: {one.failure}"))
 
 

@@ -116,7 +116,7 @@ def _panel(axes: Axes, record: SearchRecord, name: str) -> None:
     values = _values(record, name)
     numbers = all(isinstance(value, int | float) for value in values)
     place = (lambda one: one.values[name]) if numbers else (lambda one: values.index(_hashable(one.values[name])))
-    finished = [one for one in record.trials if one.dev is not None]
+    finished = [one for one in record.trials if one.is_whole]
     axes.plot([place(one) for one in finished for _ in one.dev_by_seed],
               [100 * accuracy for one in finished for accuracy in one.dev_by_seed],
               "o", ms=4, color=DEV, alpha=0.45, mew=0, label="one seed", zorder=2)  # fmt: skip
@@ -157,4 +157,5 @@ def described(record: SearchRecord) -> str:
 
 def _described(one: SearchTrial) -> str:
     values = ", ".join(f"{name} {shown(value)}" for name, value in one.values.items())
-    return f"{values}: {format.percent(one.dev) if one.dev is not None else 'failed'}"
+    end = f", {format.given_up(one.given_up)}" if one.given_up is not None else ""
+    return f"{values}: {format.percent(one.dev) if one.dev is not None else 'failed'}{end}"

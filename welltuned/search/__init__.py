@@ -89,7 +89,7 @@ def _searched(plan: Search, folder: Path, bench: Workbench, command: str) -> Sea
         near=_near(trials.done, chosen, len(dataset.dev)),
         best_after=trials.budget.best_after if sampler == "random" else [],
         verdict="",
-        budget=f"{len(trials.done)} trials, {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''} each",
+        budget=_budget(trials.done, plan),
         alarms=[*leaks, *chosen.alarms],
         advice=edges(plan.space, chosen, trials.done),
         notes=list(dataset.notes),
@@ -101,6 +101,17 @@ def _searched(plan: Search, folder: Path, bench: Workbench, command: str) -> Sea
     return result
 
 
+def _budget(trials: Sequence[SearchTrial], plan: Search) -> str:
+    found = f"{len(trials)} trials, {len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''} each"
+    if shared := sum(one.shared for one in trials):
+        found += (
+            f"; {shared:.0f} of their {sum(one.seconds for one in trials):.0f} seconds were trained once for several"
+        )
+    if given_up := sum(one.given_up is not None for one in trials):
+        found += f"; {given_up} given up on the way ({plan.pruner})"
+    return found
+
+
 def _finished(plan: Search, folder: Path, data_hash: str, weights_hash: str) -> SearchRecord | None:
     if results_kind(folder) != "search":
         return None
@@ -109,7 +120,8 @@ def _finished(plan: Search, folder: Path, data_hash: str, weights_hash: str) -> 
     except DataError:
         return None
     same = (found.id, found.data_hash, found.provenance.weights_hash) == (plan.id, data_hash, weights_hash)
-    whole = all((folder / "trials" / name / "record.json").is_file() for one in found.trials for name in one.runs)
+    kept = [folder / "trials" / name for one in found.trials if one.given_up is None for name in one.runs]
+    whole = all((one / "record.json").is_file() for one in kept)
     return found if same and whole else None
 
 
@@ -144,5 +156,5 @@ def _near(trials: Sequence[SearchTrial], chosen: SearchTrial, rows: int) -> list
     """Other trials within one standard error, sqrt(p (1 - p) / n), of the chosen one's dev accuracy."""
     best = chosen.dev or 0.0
     error = math.sqrt(best * (1 - best) / rows)
-    others = (one for one in trials if one.number != chosen.number and one.dev is not None)
+    others = (one for one in trials if one.number != chosen.number and one.is_whole)
     return [one.number for one in others if best - (one.dev or 0.0) <= error]

@@ -13,7 +13,7 @@ from welltuned.search.space import Space
 def verdict(record: SearchRecord) -> str:
     """The chosen values, their dev and test accuracy, and how sure the choice is."""
     chosen, dev, test = record.winner, record.dev, record.test
-    finished = [one for one in record.trials if one.dev is not None]
+    finished = [one for one in record.trials if one.is_whole]
     values = ", ".join(f"{name} {value:g}" if _is_number(value) else f"{name} {value}"
                        for name, value in chosen.values.items())  # fmt: skip
     learned = "" if dev.accuracy > record.majority["dev"] else ", no better than the majority class"

@@ -24,9 +24,10 @@ DIGITS = 3
 
 
 class Proposals(Protocol):
-    """Suggests values for one trial after another, ``total`` at most."""
+    """Suggests values for one trial after another, ``total`` at most; ``coming`` are those that are certain."""
 
     total: int
+    coming: list[Values]
 
     def ask(self) -> Values | None:
         """The next trial's values by field; None when there is nothing left to try."""
@@ -53,7 +54,7 @@ class Grid:
                 )
         choices = [part.values for part in space.values() if isinstance(part, Choice)]
         points = [dict(zip(space, point, strict=True)) for point in itertools.product(*choices)]
-        self.total, self._points = len(points), iter(points)
+        self.total, self.coming, self._points = len(points), points, iter(points)
 
     def ask(self) -> Values | None:
         """The next combination."""
@@ -72,6 +73,7 @@ class Sampled:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(direction="maximize", sampler=kinds[sampler](seed=seed))
         self._space, self._left, self.total = space, trials, trials
+        self.coming: list[Values] = []
         self._seen: dict[tuple[Any, ...], float | None] = {}
         self._asked: tuple[optuna.Trial, tuple[Any, ...]] | None = None
 

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from welltuned import judging
+from welltuned.checkpoints import forget_checkpoints
 from welltuned.errors import DivergedError, ResourceError, UsageError, WelltunedError
 from welltuned.methods._base import Choice, Range
 from welltuned.plan import Candidate, varied
-from welltuned.record import Budget, RunRecord, SearchTrial
-from welltuned.run import forget_state, trial
+from welltuned.record import Budget, EpochRow, RunRecord, SearchTrial
+from welltuned.run import HopelessError, forget_state, trial
 from welltuned.search.proposals import Proposals, Values, proposals
+from welltuned.search.pruning import Pruner
 from welltuned.search.space import Space, told
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.workbench import Workbench
@@ -37,6 +39,7 @@ class Search:
         seconds: no trial begins once those before it took so many seconds of training; None for no such bound.
         sampler_seed: of the sampler.
         seeds: each trial is trained once with each.
+        pruner: the rule by which trials that fall behind are given up; None for none.
     """
 
     data: DataSpec
@@ -49,6 +52,7 @@ class Search:
     sampler_seed: int = 0
     seeds: Sequence[int] = (0,)
     compute: ComputeSpec = field(default_factory=ComputeSpec)
+    pruner: str | None = None
 
     def candidate(self, values: Mapping[str, Any]) -> Candidate:
         """The candidate with these values."""
@@ -64,7 +68,7 @@ class Search:
         """Identity of the whole."""
         common = [spec.id for spec in self.runs({})]
         varied = {name: told(part) for name, part in self.space.items()}
-        words = json.dumps([common, varied, self.sampler, self.trials, self.seconds, self.sampler_seed])
+        words = json.dumps([common, varied, self.sampler, self.trials, self.seconds, self.sampler_seed, self.pruner])
         return hashlib.sha256(words.encode()).hexdigest()[:12]
 
     def proposals(self) -> tuple[str, Proposals]:
@@ -105,10 +109,16 @@ class Trials:
         self.done: list[SearchTrial] = []
         self.asked: list[Values] = []
         self._error: WelltunedError | None = None
+        self._pruner = Pruner(plan.pruner)
 
     def folder(self, spec: RunSpec) -> Path:
         """Of one run."""
         return self._folder / spec.name
+
+    @property
+    def whole(self) -> list[SearchTrial]:
+        """Those that came to their end."""
+        return [one for one in self.done if one.is_whole]
 
     @property
     def best(self) -> SearchTrial:
@@ -117,7 +127,7 @@ class Trials:
         Raises:
             WelltunedError: no trial came to its end; the last failure is told.
         """
-        whole = [one for one in self.done if one.dev is not None]
+        whole = self.whole
         if not whole:
             assert self._error is not None
             raise self._error
@@ -126,21 +136,30 @@ class Trials:
     @property
     def budget(self) -> Budget:
         """What the finished trials took, and what fewer of them would have found."""
-        whole = [one for one in self.done if one.dev is not None]
+        whole = self.whole
         return judging.budget([one.dev or 0.0 for one in whole], sum(one.seconds for one in whole))
+
+    @property
+    def _spent(self) -> float:
+        """Seconds of work, what was shared counted once."""
+        return sum(one.seconds - one.shared for one in self.done)
 
     def work(self, proposed: Proposals) -> None:
         """Do what is proposed until nothing is left."""
         started, total = time.perf_counter(), proposed.total
+        self._bench.stages.expect([spec for values in proposed.coming for spec in self._plan.runs(values)])
         while (values := proposed.ask()) is not None:
             self.asked.append(values)
             self.done.append(self._trial(len(self.done), values))
             proposed.tell(self.done[-1].dev)
             self._forget_beaten()
-            if self._plan.seconds is not None and sum(one.seconds for one in self.done) >= self._plan.seconds:
+            if self._plan.seconds is not None and self._spent >= self._plan.seconds:
                 break
             gone = time.perf_counter() - started
             self._bench.observer.part(len(self.done), total, gone / len(self.done) * (total - len(self.done)))
+        if any(one.dev is not None for one in self.done):  # what has failed would fail again from there
+            for name in (name for one in self.done for name in one.runs):
+                forget_checkpoints(self._folder / name)
 
     def _trial(self, number: int, values: Values) -> SearchTrial:
         one, specs = self._plan.candidate(values), self._plan.runs(values)
@@ -150,11 +169,17 @@ class Trials:
         result = SearchTrial(number=number, values=shown, runs=[spec.name for spec in specs])
         records: list[RunRecord] = []
         try:
-            records = [trial(spec, self.folder(spec), self._bench) for spec in specs]
+            for spec in specs:
+                go_on = None if self._plan.pruner is None else self._pruner.go_on
+                records.append(trial(spec, self.folder(spec), self._bench, go_on))
+                self._pruner.ended(records[-1].curve, whole=True)
+        except HopelessError as hopeless:
+            return self._given_up(result, hopeless.curve)
         except (ResourceError, DivergedError) as error:
             if (error.where or "").startswith(str(self._folder)):  # the disk failed, not the trial
                 raise
             self._error, result.failure = error, error.what
+            self._pruner.ended([], whole=False)
             self._bench.observer.say(f"trial {number + 1} failed: {error.what}")
             return result
         best = [record.curve[record.best_epoch - 1] for record in records]
@@ -163,11 +188,22 @@ class Trials:
         result.dev_loss = float(np.mean([row.dev_loss for row in best]))
         result.best_epochs = [row.epoch for row in best]
         result.seconds = sum(record.timings["train"] + record.timings["dev"] for record in records)
+        result.shared = sum(record.timings.get("shared", 0.0) for record in records)
         result.alarms = list({alarm.kind: alarm for record in records for alarm in record.alarms}.values())
         return result
 
+    def _given_up(self, result: SearchTrial, curve: Sequence[EpochRow]) -> SearchTrial:
+        self._pruner.ended(curve, whole=False)
+        best = max(curve, key=lambda row: row.dev_accuracy)
+        result.given_up, result.dev, result.dev_loss = len(curve), best.dev_accuracy, best.dev_loss
+        result.best_epochs, result.seconds = [best.epoch], sum(row.seconds for row in curve)
+        self._bench.observer.say(
+            f"trial {result.number + 1}: given up after epoch {len(curve)}, dev {best.dev_accuracy:.1%}"
+        )
+        return result
+
     def _forget_beaten(self) -> None:
-        if not any(one.dev is not None for one in self.done):
+        if not self.whole:
             return
         kept = self.best.number
         for one in self.done:

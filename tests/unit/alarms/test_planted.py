@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from welltuned import methods, plan, run, train
-from welltuned.compare import Comparison, compare
+from welltuned.comparing import Comparison, compare
 from welltuned.record import ComparisonRecord
 from welltuned.run import Workbench
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
@@ -110,27 +110,22 @@ def class_dependent_truncation(folder: Path, patch: Patch) -> Path:
 
 
 def scheduler_on_the_wrong_optimizer(folder: Path, patch: Patch) -> Path:
-    real = torch.optim.lr_scheduler.LambdaLR
-
-    def of_another(optimizer: torch.optim.Optimizer, factor: Any) -> Any:
-        other = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        return real(other, factor)
-
-    patch.setattr(torch.optim.lr_scheduler, "LambdaLR", of_another)
+    real, other = train.set_rate, torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    patch.setattr(train, "set_rate", lambda optimizer, lr: real(other, lr))
     return problem.healthy(folder)
 
 
 def not_a_number(folder: Path, patch: Patch) -> Path:
     """A weight is damaged in the run of the adapter, which is then broken off; the head's run is not."""
-    real = train.fit
+    real = run.carry_through
 
-    def damaged(encoder: Any, method: Any, *rest: Any) -> Any:
-        if len(method.ledger(encoder.shape)) > 1:
+    def damaged(training: Any, *rest: Any) -> None:
+        if len(training.method.ledger(training.encoder.shape)) > 1:
             with torch.no_grad():
-                next(iter(encoder.head.parameters())).view(-1)[0] = float("nan")
-        return real(encoder, method, *rest)
+                next(iter(training.encoder.head.parameters())).view(-1)[0] = float("nan")
+        real(training, *rest)
 
-    patch.setattr(run, "fit", damaged)
+    patch.setattr(run, "carry_through", damaged)
     return problem.healthy(folder)
 
 
@@ -166,7 +161,6 @@ PLANTED = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 @pytest.mark.parametrize(("fault", "which", "kind"), PLANTED, ids=[f"{one[0].__name__}-{one[2]}" for one in PLANTED])
 def test_a_fault_raises_its_alarm(
     fault: Callable[[Path, Patch], Path], which: str, kind: str, answer: Callable[..., ComparisonRecord],

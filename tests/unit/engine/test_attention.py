@@ -5,10 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from families import FAMILIES, logits_of, tokenized, whole
+from scipy.stats import binom
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
-from welltuned.engine.attention import NAME, explicit_attention, use_explicit_attention
+from welltuned.engine.attention import NAME, attention, use_fast_attention
+from welltuned.engine.dropout import kept_of_256, seed_dropout
+from welltuned.engine.rows import row_attention
 from welltuned.pretrained import Pretrained
 
 Find = Callable[[str], Pretrained]
@@ -26,62 +29,130 @@ def padding_mask(tokens: int = 7) -> Tensor:
     return mask
 
 
+def by_rows(
+    module: nn.Module, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float | None = None, **_: object
+) -> tuple[Tensor, None]:
+    """The form with dropout, at a rate that drops nothing."""
+    return row_attention(q, k, v, mask, q.shape[-1] ** -0.5 if scaling is None else scaling, 256), None
+
+
 @pytest.mark.parametrize("scaling", [None, 0.3])
 @pytest.mark.parametrize("masked", [False, True])
-def test_it_is_scaled_dot_product_attention(masked: bool, scaling: float | None) -> None:
+@pytest.mark.parametrize("rows", [False, True])
+def test_it_is_scaled_dot_product_attention(rows: bool, masked: bool, scaling: float | None) -> None:
     q, k, v = random_qkv()
     mask = padding_mask() if masked else None
-    ours, weights = explicit_attention(nn.Identity().eval(), q, k, v, mask, scaling)
+    if rows:
+        ours = row_attention(q, k, v, mask, scaling or 0.5, 256)
+    else:
+        ours = attention(nn.Identity().eval(), q, k, v, mask, scaling)[0]
     theirs = scaled_dot_product_attention(q, k, v, mask, scale=scaling).transpose(1, 2)
     assert ours.shape == (2, 7, 3, 4)
     assert ours.is_contiguous()
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
-    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2, 3, 7))
-    seed = torch.randn_like(ours)
+    seen = torch.ones(2, 7, dtype=torch.bool)
+    seen[1, 4:] = not masked
+    torch.testing.assert_close(ours[seen], theirs[seen], atol=1e-5, rtol=0)
+    seed = torch.randn_like(ours) * seen[:, :, None, None]
     for mine, other in zip(
         torch.autograd.grad(ours, (q, k, v), seed), torch.autograd.grad(theirs, (q, k, v), seed), strict=True
     ):
         torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
-    if masked:
-        assert not weights[1, :, :, 4:].any()
+
+
+@pytest.mark.parametrize("size", [1, 40, 10_000])
+def test_the_size_of_pieces_changes_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = random_qkv(tokens=8)
+    seed_dropout(1)
+    whole_heads = row_attention(q, k, v, None, 0.5, 200)
+    monkeypatch.setattr("welltuned.engine.rows.CACHED", size)
+    seed_dropout(1)
+    torch.testing.assert_close(row_attention(q, k, v, None, 0.5, 200), whole_heads)
+
+
+def test_a_mask_inside_a_row_is_kept() -> None:
+    """A sliding window, as some families have it in some layers, under the padding of the second row."""
+    q, k, v = random_qkv(tokens=7)
+    far = (torch.arange(7)[:, None] - torch.arange(7)).abs() > 2
+    mask = padding_mask().masked_fill(far, torch.finfo(torch.float32).min)
+    ours = row_attention(q, k, v, mask, 0.5, 256)
+    theirs = scaled_dot_product_attention(q, k, v, mask).transpose(1, 2)
+    torch.testing.assert_close(ours[0], theirs[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours[1, :4], theirs[1, :4], atol=1e-5, rtol=0)
+
+
+def test_another_mask_is_not_taken_for_the_last_one() -> None:
+    q, k, v = random_qkv()
+    mask = padding_mask()
+    short = row_attention(q, k, v, mask, 0.5, 256)
+    mask.zero_()
+    torch.testing.assert_close(row_attention(q, k, v, mask, 0.5, 256), row_attention(q, k, v, None, 0.5, 256))
+    assert not torch.equal(short[1], row_attention(q, k, v, mask, 0.5, 256)[1])
 
 
 def test_its_gradient_is_its_derivative() -> None:
-    q, k, v = random_qkv(torch.float64, rows=1, heads=2, tokens=3)
-    mask = torch.tensor([0.0, -1.0, -1e9], dtype=torch.float64).expand(1, 1, 3, 3)
-    layer = nn.Identity().eval()
-    assert torch.autograd.gradcheck(lambda *qkv: explicit_attention(layer, *qkv, mask)[0], (q, k, v))
+    q, k, v = random_qkv(torch.float64, rows=2, heads=2, tokens=3)
+    mask = torch.tensor([0.0, -1.0, -1e9], dtype=torch.float64).expand(2, 1, 3, 3)
+    assert torch.autograd.gradcheck(lambda *qkv: row_attention(*qkv, mask, 0.5, 256), (q, k, v))
+
+
+def test_its_gradient_is_its_derivative_under_dropout() -> None:
+    q, k, v = random_qkv(torch.float64, rows=2, heads=2, tokens=5)
+
+    def dropped(*qkv: Tensor) -> Tensor:
+        seed_dropout(5)
+        return row_attention(*qkv, None, 0.5, 150)
+
+    assert torch.autograd.gradcheck(dropped, (q, k, v))
 
 
 def test_inputs_and_mask_stay_as_they_were() -> None:
     q, k, v = random_qkv()
     mask = padding_mask()
     kept = [value.detach().clone() for value in (q, k, v, mask)]
-    explicit_attention(nn.Identity(), q, k, v, mask)
+    attention(nn.Identity().train(), q, k, v, mask, dropout=0.1)[0].sum().backward()
     assert all(torch.equal(value, copy) for value, copy in zip((q, k, v, mask), kept, strict=True))
 
 
 def test_dropout_is_for_training_alone() -> None:
     q, k, v = random_qkv()
     layer = nn.Identity()
-    plain, weights = explicit_attention(layer.eval(), q, k, v, None, dropout=0.5)
-    assert torch.equal(plain, explicit_attention(layer, q, k, v, None)[0])
-    dropped = explicit_attention(layer.train(), q, k, v, None, dropout=0.5)[1]
-    kept = dropped != 0
-    assert 0.3 < kept.float().mean() < 0.7
-    torch.testing.assert_close(dropped[kept], 2 * weights[kept])
+    plain = attention(layer.eval(), q, k, v, None, dropout=0.5)[0]
+    assert torch.equal(plain, attention(layer, q, k, v, None)[0])
+    assert not torch.equal(plain, attention(layer.train(), q, k, v, None, dropout=0.5)[0])
+    assert not attention(layer, q, k, v, None, dropout=1.0)[0].any()
+
+
+def test_weights_are_dropped_at_the_rate_and_scaled() -> None:
+    """With unit vectors for values the output is the weights themselves."""
+    tokens = 200
+    q, k = torch.zeros(2, 3, tokens, tokens), torch.zeros(2, 3, tokens, tokens)
+    v = torch.eye(tokens).expand(2, 3, tokens, tokens)
+    seed_dropout(0)
+    weights = row_attention(q, k, v, None, 1.0, kept_of_256(0.3)).transpose(1, 2)
+    kept = weights != 0
+    q_keep = kept_of_256(0.3) / 256
+    low, high = binom.interval(1 - 1e-6, kept.numel(), q_keep)
+    assert low <= int(kept.sum()) <= high
+    torch.testing.assert_close(weights[kept].unique(), torch.tensor([1 / tokens / q_keep]))
+    heads = kept.double().flatten(2) - q_keep
+    assert abs(float((heads[:, 0] * heads[:, 1]).mean())) < 5 * q_keep * (1 - q_keep) / (2 * tokens**2) ** 0.5
 
 
 @pytest.mark.parametrize("against", ["sdpa", "eager"])
+@pytest.mark.parametrize("rows", [False, True])
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "deberta-v2"])
-def test_models_give_the_same_logits_and_gradients(family: str, against: str, tiny: Find) -> None:
+def test_models_give_the_same_logits_and_gradients(
+    family: str, rows: bool, against: str, tiny: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The rows differ in length, so that padding masks (and ModernBERT's sliding windows) take part."""
     encoder = tiny(family).encoder("mean", 2, 0)
     batch = whole(tokenized(tiny(family), n=6, longest=20))
+    if rows:
+        monkeypatch.setattr("welltuned.engine.attention.attention", by_rows)
     results = []
     for implementation in (against, NAME):
         if implementation == NAME:
-            assert use_explicit_attention(encoder.backbone)
+            assert use_fast_attention(encoder.backbone)
             assert encoder.backbone.config._attn_implementation == NAME
         else:
             encoder.backbone.set_attn_implementation(implementation)
@@ -99,5 +170,5 @@ def test_a_family_with_attention_of_its_own_kind_is_left_alone(tiny: Find) -> No
     encoder = tiny("deberta-v2").encoder("mean", 2, 0)
     batch = whole(tokenized(tiny("deberta-v2")))
     before = logits_of(encoder, batch)
-    assert not use_explicit_attention(encoder.backbone)
+    assert not use_fast_attention(encoder.backbone)
     assert torch.equal(before, logits_of(encoder, batch))

@@ -10,9 +10,9 @@ from families import tokenized, whole
 from welltuned import memory, methods
 from welltuned.errors import ResourceError
 from welltuned.memory import longest_batch, measure_step
+from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained
 from welltuned.spec import TrainSpec
-from welltuned.train import adamw
 
 Find = Callable[[str], Pretrained]
 

@@ -11,13 +11,15 @@ from welltuned import methods
 from welltuned.batches import Batch
 from welltuned.engine import Compute, prepare
 from welltuned.memory import Footprint, footprint, measure_step
+from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.record import Memory
 from welltuned.spec import ModelSpec, TrainSpec
-from welltuned.train import adamw
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")
+PIECES = 3 * 4 * 4 * 64**2
+"""What the attention takes for itself while it works on one row: three pieces of four heads' weights."""
 SIZES = [(rows, tokens) for rows in (3, 8, 17) for tokens in (16, 33, 56)]
 
 
@@ -51,7 +53,8 @@ def test_predicted_is_measured(method: str, family: str, engine: str, tiny: Find
         one, other = predicted.step(*size), measured(*size)
         assert (one.weights, one.gradients, one.optimizer) == (other.weights, other.gradients, other.optimizer)
         for part in ("activations", "forward", "backward", "peak"):
-            assert getattr(one, part) == pytest.approx(getattr(other, part), rel=0.1), (part, size)
+            found, true = getattr(one, part), getattr(other, part)
+            assert 0.9 * true - PIECES * (part != "activations") <= found <= 1.1 * true, (part, size)
 
 
 def test_a_block_of_bert_by_hand(tiny: Find) -> None:
@@ -62,8 +65,8 @@ def test_a_block_of_bert_by_hand(tiny: Find) -> None:
     block = 4 * d * 8 + 4 * 2 * f + 2 * d + 2 * 8
     below = 4 * d + d + 8 + 4
     assert played.held[4] == layers * block + below
-    assert played.held[5] == layers * 9 * heads
-    assert f"{layers * 9 * heads:,}*B*T*T + {layers * block + below:,}*B*T" in played.formula()
+    assert played.held[5] == layers * 5 * heads + 4
+    assert f"{layers * 5 * heads + 4:,}*B*T*T + {layers * block + below:,}*B*T" in played.formula()
 
 
 def test_the_largest_batch_is_exact(tiny: Find) -> None:
@@ -98,4 +101,5 @@ def test_predicted_is_measured_on_real_weights(method: str) -> None:
     for size in [(rows, tokens) for rows in (4, 8, 16) for tokens in (64, 128, 256)]:
         one, other = predicted.step(*size), measured(*size)
         for part in ("activations", "forward", "backward", "step", "peak"):
-            assert getattr(one, part) == pytest.approx(getattr(other, part), rel=0.1), (part, size)
+            found, true = getattr(one, part), getattr(other, part)
+            assert 0.9 * true - PIECES * (part != "activations") <= found <= 1.1 * true, (part, size)

@@ -12,9 +12,10 @@ from families import WORDS
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
+from welltuned.checkpoints import Saving
 from welltuned.data.corpus import read_corpus
 from welltuned.engine import Compute, seed_everything
-from welltuned.errors import DataError, DivergedError, UsageError
+from welltuned.errors import DivergedError, UsageError
 from welltuned.pretrained import pretrained
 from welltuned.pretraining import loop, pretrain, preview
 from welltuned.pretraining.beginning import begin
@@ -28,6 +29,7 @@ from welltuned.run import provenance
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, PretrainSpec, ShapeSpec
 
 COMPUTE = ComputeSpec(device="cpu", precision="fp32", engine="fast")
+OFTEN = Saving(steps=4)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_what_was_interrupted_goes_on_bit_for_bit(text: Path, tmp_path: Path, st
     one = spec(text, **changes)
     whole = pretrain(one, tmp_path / "whole", Observer(), "")
     with pytest.raises(Stopped):
-        pretrain(one, tmp_path / "parts", StopAfter(stop), "")
+        pretrain(one, tmp_path / "parts", StopAfter(stop), "", OFTEN)
     seed_everything(99)
     second = StopAfter(99)
     parts = pretrain(one, tmp_path / "parts", second, "")
@@ -115,19 +117,25 @@ def test_what_was_interrupted_goes_on_bit_for_bit(text: Path, tmp_path: Path, st
 
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(text: Path, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
-        pretrain(spec(text), tmp_path, StopAfter(9), "")
+        pretrain(spec(text), tmp_path, StopAfter(9), "", OFTEN)
     other = StopAfter(99)
     pretrain(spec(text, seed=1), tmp_path, other, "")
     assert not any("goes on" in said for said in other.said)
+    assert any("of another training (the options differ)" in said for said in other.said)
 
 
-def test_a_damaged_checkpoint_is_told(text: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_told_and_passed_over(text: Path, tmp_path: Path) -> None:
+    whole = pretrain(spec(text), tmp_path / "whole", Observer(), "")
     with pytest.raises(Stopped):
-        pretrain(spec(text), tmp_path, StopAfter(9), "")
-    (weights,) = tmp_path.glob("checkpoint/*/state.safetensors")
+        pretrain(spec(text), tmp_path / "parts", StopAfter(9), "", OFTEN)
+    newest = max((tmp_path / "parts" / "checkpoint").iterdir())
+    weights = newest / "state.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(DataError, match="checkpoint is damaged"):
-        pretrain(spec(text), tmp_path, Observer(), "")
+    second = StopAfter(99)
+    parts = pretrain(spec(text), tmp_path / "parts", second, "", OFTEN)
+    assert any("step 8 is damaged" in said for said in second.said)
+    assert any("goes on from the checkpoint at step 4" in said for said in second.said)
+    assert parts.curve[-1].held_out_loss == whole.curve[-1].held_out_loss
 
 
 def test_a_finished_one_is_read(text: Path, tmp_path: Path) -> None:

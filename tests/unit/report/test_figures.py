@@ -7,6 +7,7 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
+from made_records import make_run
 
 from welltuned.report import canvas, figures, rows
 
@@ -176,3 +177,10 @@ def test_labels_are_spread_below_the_top(positions, gap, top, expected):
 def test_the_global_plotting_interface_is_not_loaded():
     code = "import sys, welltuned.report; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_curves_of_runs_that_have_not_ended_stand_in_panels_of_their_own():
+    curve = make_run().curve
+    axes = figures.curve_panels("yesno", {"lora": [curve[:3], curve[:2]], "head": [curve[:1]]}).axes
+    assert [panel.get_title(loc="left") for panel in axes] == ["lora (mean of 2 seeds)", "head (one seed)"]
+    assert max(max(line.get_xdata()) for line in axes[0].lines) == 3

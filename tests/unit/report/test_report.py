@@ -13,6 +13,7 @@ import pytest
 from made_records import make_comparison, make_run, write_comparison, write_run
 
 from welltuned import record as records
+from welltuned import report
 from welltuned.errors import DataError
 from welltuned.report import render, sections
 from welltuned.report.page import comparison_page
@@ -273,3 +274,27 @@ def test_torch_is_never_needed(folder):
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_parts_are_those_of_the_page_and_nothing_is_written(comparison, tmp_path):
+    folder = write_comparison(tmp_path, comparison)
+    before = sorted(folder.rglob("*"))
+    found = report.parts(folder)
+    assert sorted(folder.rglob("*")) == before
+    page = report.render(folder).read_text(encoding="utf-8")
+    assert all(part.markup() in page for part in found)
+    assert {"results", "differences", "figures", "ledger"} <= {part.anchor for part in found}
+
+
+def test_the_ledger_tells_the_parts_of_each_configuration(comparison, runs):
+    page = comparison_page(comparison, runs, [])
+    assert "lora on minilm: 148,226 of 22,713,986" in page
+    assert page.count("Trained parameters by part") >= 1
+
+
+def test_a_damaged_run_is_left_out_of_the_parts_and_stops_a_rendering(comparison, tmp_path):
+    folder = write_comparison(tmp_path, comparison)
+    (folder / "runs" / make_run("full").name / "record.json").write_text("{")
+    assert "results" in {part.anchor for part in report.parts(folder)}
+    with pytest.raises(DataError):
+        report.render(folder)

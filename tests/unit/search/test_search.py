@@ -104,7 +104,7 @@ def test_a_search_that_was_cut_off_goes_on(plan: Make, tmp_path: Path, monkeypat
     whole = search(one, tmp_path / "whole", Workbench(), "typed")
     asked = 0
 
-    def breaks_off(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
+    def breaks_off(spec: RunSpec, folder: Path, bench: Workbench, *_: Any) -> RunRecord:
         nonlocal asked
         asked += 1
         if asked == 4:
@@ -134,7 +134,7 @@ def test_a_finished_search_is_read(plan: Make, tmp_path: Path) -> None:
 
 
 def test_a_trial_that_fails_stands_as_failed(plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverges(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
+    def diverges(spec: RunSpec, folder: Path, bench: Workbench, *_: Any) -> RunRecord:
         if spec.train.lr > 1e-2:
             raise DivergedError("not finite at step 3")
         return runs.trial(spec, folder, bench)

@@ -16,6 +16,7 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     methods: Annotated[
         str, typer.Option(help="Comma-separated NAME[:FIELD=VALUE]..., such as full,prefix:length=32,lora:rank=4.")
     ] = "full,head,prefix,lora",
@@ -30,7 +31,9 @@ def command(
     grid: options.Grid = None,
     range: options.Range = None,
     sampler: options.Sampler = None,
+    pruner: options.Pruner = None,
     memory_limit: options.MemoryLimit = None,
+    cache_limit: options.CacheLimit = "4GiB",
     margin: options.Margin = 1.0,
     out: options.Out = None,
     wait: options.Wait = False,
@@ -44,12 +47,12 @@ def command(
     """
     from welltuned import plan
     from welltuned.cli import console, requests
-    from welltuned.compare import Comparison, Tuning, compare
+    from welltuned.comparing import Comparison, Tuning, compare
     from welltuned.report import render
     from welltuned.report.terminal import told
     from welltuned.workbench import Workbench
 
-    tuning = Tuning(tuple(grid or ()), tuple(range or ()), sampler, trials, max_seconds)
+    tuning = Tuning(tuple(grid or ()), tuple(range or ()), sampler, trials, max_seconds, pruner)
     comparison = Comparison(
         data=groups.data_spec(data, columns, samples),
         candidates=plan.candidates(methods, vars(training)),
@@ -61,9 +64,8 @@ def command(
     )
     folder = requests.folder(out, "compare", data, comparison.id)
     with console.ConsoleObserver() as observer:
-        record = compare(
-            comparison, folder, Workbench(observer, requests.size(memory_limit), wait), requests.command_line()
-        )
+        bench = Workbench(observer, wait=wait, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
+        record = compare(comparison, folder, bench, requests.command_line())
         observer.say("drawing the report")
         report = render(folder)
         for name in (name for row in record.table for name in row.runs):

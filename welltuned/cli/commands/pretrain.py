@@ -14,6 +14,7 @@ def command(
     columns: groups.ColumnOptions,
     optimizer: groups.OptimizerOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Go on with this encoder; else one is begun from --shape.")
     ] = None,
@@ -81,6 +82,6 @@ def command(
         console.show_all(row, json, report.masked_table(row))
         return
     with console.ConsoleObserver() as observer, alone(folder, wait, observer.say):
-        record = pretrain(spec, folder, observer, requests.command_line())
+        record = pretrain(spec, folder, observer, requests.command_line(), keeping.saving())
     saved = [f"figure: {report.draw(folder, record)}", f"model: {folder / 'model'}"] if steps else []
     console.show(record, json, report.curve_table(record), "", record.verdict, *saved)

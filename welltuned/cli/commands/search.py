@@ -16,11 +16,13 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., what all trials have in common.")] = "full",
     model: options.Model = "minilm",
     grid: options.Grid = None,
     range: options.Range = None,
     sampler: options.Sampler = None,
+    pruner: options.Pruner = None,
     trials: Annotated[
         int | None, typer.Option("--trials", "--n-trials", help="Trials of random or tpe; else 12.", min=1)
     ] = None,
@@ -28,6 +30,7 @@ def command(
     sampler_seed: Annotated[int, typer.Option(help="Decides what is suggested.", min=0)] = 0,
     seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates of each trial, such as 0,1,2.")] = "0",
     memory_limit: options.MemoryLimit = None,
+    cache_limit: options.CacheLimit = "4GiB",
     out: options.Out = None,
     wait: options.Wait = False,
     json: options.Json = False,
@@ -54,10 +57,11 @@ def command(
         sampler_seed=sampler_seed,
         seeds=requests.seeds(seeds),
         compute=compute.spec(),
+        pruner=pruner,
     )
     folder = requests.folder(out, "search", data, plan.id)
     with console.ConsoleObserver() as observer:
-        bench = Workbench(observer, requests.size(memory_limit), wait)
+        bench = Workbench(observer, wait=wait, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
         record = search(plan, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, "", *told(record), f"report: {page}")

@@ -16,11 +16,13 @@ def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
+    keeping: groups.SaveOptions,
     method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., such as lora:rank=16.")] = "full",
     model: options.Model = "minilm",
     seed: Annotated[int, typer.Option(help="Decides initialisation, order and dropout.", min=0)] = 0,
     overfit: Annotated[int | None, typer.Option(help="Train and evaluate on the same so many rows.", min=2)] = None,
     memory_limit: options.MemoryLimit = None,
+    cache_limit: options.CacheLimit = "4GiB",
     out: options.Out = None,
     wait: options.Wait = False,
     json: options.Json = False,
@@ -37,6 +39,7 @@ def command(
     spec = candidate.run(groups.data_spec(data, columns, samples), encoder.spec(model), seed, compute.spec())
     folder = requests.folder(out, "train", data, spec.id)
     with console.ConsoleObserver() as observer:
-        record = train(spec, folder, Workbench(observer, requests.size(memory_limit), wait), requests.command_line())
+        bench = Workbench(observer, wait=wait, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
+        record = train(spec, folder, bench, requests.command_line())
         page = render(folder)
     console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")

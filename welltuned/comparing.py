@@ -35,6 +35,7 @@ class Tuning:
             empty. Fields that a method does not have are left out for it.
         sampler: as in a search; "random" where trials or seconds are given, so that fewer trials can be judged too.
         trials, seconds: at most so many trials, or seconds of training.
+        pruner: as in a search.
     """
 
     grids: tuple[str, ...] = ()
@@ -42,6 +43,7 @@ class Tuning:
     sampler: str | None = None
     trials: int | None = None
     seconds: float | None = None
+    pruner: str | None = None
 
     def search(self, candidate: Candidate, model: ModelSpec, plan: Comparison) -> Search:
         """The search of one line, on the first seed."""
@@ -59,6 +61,7 @@ class Tuning:
             seconds=self.seconds,
             seeds=plan.seeds[:1],
             compute=plan.compute,
+            pruner=self.pruner,
         )
 
     @property
@@ -66,7 +69,8 @@ class Tuning:
         """The budget in words."""
         bounds = [f"{self.trials} trials"] if self.trials is not None else []
         bounds += [f"{self.seconds:g} seconds of training"] if self.seconds is not None else []
-        return f"each tuned on dev within {' and '.join(bounds) or 'the same lists'}, on the first seed"
+        rule = f", those behind given up ({self.pruner})" if self.pruner else ""
+        return f"each tuned on dev within {' and '.join(bounds) or 'the same lists'}, on the first seed{rule}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,165 @@
+"""How fast Welltuned trains, beside Hugging Face's Trainer and PEFT on the same rows.
+
+    python benchmarks/speed DATA [--rows 256] [--rounds 3] [--only full,lora]
+
+Every training runs in a process of its own, one at a time; ours and the peer's take turns in every round, and what is
+told is the median. The peer runs with its default flags and with its best ones: rows grouped by length, fused AdamW,
+and bf16 where that is faster on this machine. Welltuned's cache on disk is empty at the start of every process.
+
+Writes benchmarks/results/speed.json and docs/figures/speed.png, and fills the table of docs/speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from ceiling import needed, products
+from page import fill
+from work import Work
+
+from welltuned.engine.precision import speedup
+from welltuned.pretrained import pretrained
+from welltuned.record import installed_versions, processor_name
+from welltuned.spec import DataSpec, ModelSpec
+from welltuned.stats import compare_pair
+from welltuned.workbench import Workbench
+
+ROOT = Path(__file__).resolve().parents[2]
+RATES = {"full": 1e-4, "lora": 1e-3, "prefix": 1e-2, "head": 5e-3}
+GRID = {"full": [3e-5, 1e-4, 3e-4], "head": [1e-3, 5e-3, 1e-2], "lora": [3e-4, 1e-3, 3e-3]}
+PREFIX = {"length": "8"}
+
+
+def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Work]:
+    """By name: one epoch of each method; the course sheet's grid, 3 rates x 2 lengths, of two of them."""
+    base = Work(data, "minilm", "full", [], rows, dev_rows, precision=precision)
+    single = {
+        method: replace(base, method=method, settings=[(lr, 1)], options=PREFIX if method == "prefix" else {})
+        for method, lr in RATES.items()
+    }
+    grids = {
+        "head, 3 rates x 2 lengths": replace(
+            base, method="head", settings=[(lr, epochs) for lr in GRID["head"] for epochs in (2, 3)], rows=rows // 2
+        ),
+        "lora, 3 rates x 2 lengths": replace(
+            base,
+            method="lora",
+            settings=[(lr, epochs) for lr in GRID["lora"] for epochs in (1, 2)],
+            rows=rows // 4,
+            options={"schedule": "constant", "warmup_ratio": "0"},
+        ),
+    }
+    return {**single, **grids}
+
+
+def run(side: str, work: Work) -> dict[str, Any]:
+    """One process that does the work; its figures."""
+    script = Path(__file__).with_name(f"{side}.py")
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "XDG_CACHE_HOME": cache, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        environment |= {"OMP_NUM_THREADS": str(work.threads), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, str(script), json.dumps(asdict(work))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measured(name: str, work: Work, rounds: int, reduced: str) -> dict[str, Any]:
+    """The sides in turns; medians, the spread, and the paired interval of the accuracies' difference."""
+    sides = {
+        "ours": ("ours", replace(work, way="fast")),
+        "peer, default flags": ("peer", replace(work, way="default", precision="fp32")),
+        "peer, best flags": ("peer", replace(work, way="best", precision=reduced)),
+    }
+    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    for at in range(rounds):
+        for side, (script, given) in sides.items():
+            runs[side].append(run(script, given))
+            print(f"{name}, round {at + 1}: {side} {runs[side][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
+    found: dict[str, Any] = {}
+    for side, all_of in runs.items():
+        seconds = [one["seconds"] for one in all_of]
+        found[side] = {
+            "seconds": statistics.median(seconds),
+            "all_seconds": seconds,
+            "train_seconds": statistics.median(one["train_seconds"] for one in all_of),
+            "tokens": all_of[0]["tokens"],
+            "peak_bytes": max(one["peak_bytes"] for one in all_of),
+            "dev_accuracy": all_of[0]["dev_accuracy"],
+        }
+    mine, other = (np.array(runs[side][0]["correct"], bool)[None] for side in ("ours", "peer, default flags"))
+    interval = compare_pair(mine, other).interval
+    return {
+        "work": asdict(work),
+        "sides": found,
+        "accuracy_difference": {
+            "value": float(mine.mean() - other.mean()), "low": interval.lower, "high": interval.upper,
+        },
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--rows", type=int, default=256)
+    parser.add_argument("--dev-rows", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="names of tasks, separated by commas")
+    arguments = parser.parse_args()
+    cores = psutil.cpu_count() or 1
+    ratio = speedup()
+    reduced = "bf16" if ratio > 1 else "fp32"
+    chosen = tasks(arguments.data, arguments.rows, arguments.dev_rows, "bf16" if ratio >= 1.2 else "fp32")
+    wanted = [name.strip() for name in arguments.only.split(",") if name.strip()]
+    shape = pretrained(ModelSpec(name="minilm")).shape
+    results = {}
+    for name, work in chosen.items():
+        if wanted and name not in wanted:
+            continue
+        work = replace(work, threads=cores)
+        found = measured(name, work, arguments.rounds, reduced)
+        ceiling = products(cores, work.precision)
+        data = DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows)
+        lengths = Workbench().tokens(data, ModelSpec(name=work.model, max_length=work.max_length))["train"].lengths
+        squared = int((lengths.astype(np.int64) ** 2).sum())
+        for side in found["sides"].values():
+            flop = needed(shape, work.method, side["tokens"], squared * side["tokens"] // int(lengths.sum()))
+            side["share_of_ceiling"] = flop / side["train_seconds"] / ceiling
+        results[name] = {**found, "ceiling": ceiling}
+    written = {
+        "what": "one process each, in turns, medians",
+        "data": "BoolQ, 2,000 training rows" if "boolq" in arguments.data else Path(arguments.data).name,
+        "rounds": arguments.rounds,
+        "seed": 0,
+        "bf16_speedup": ratio,
+        "peer_best_precision": reduced,
+        "machine": {"processor": processor_name(), "cores": cores, "memory_bytes": psutil.virtual_memory().total},
+        "python": platform.python_version(),
+        "versions": installed_versions(),
+        "tasks": results,
+    }
+    for one in results.values():
+        one["work"]["data"] = written["data"]
+    path = ROOT / "benchmarks" / "results" / "speed.json"
+    if wanted and path.exists():
+        written["tasks"] = {**json.loads(path.read_text())["tasks"], **results}
+    path.write_text(json.dumps(written, indent=1) + "\n")
+    fill(path)
+
+
+if __name__ == "__main__":
+    main()

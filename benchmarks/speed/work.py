@@ -1,0 +1,63 @@
+"""What both sides are given, and what each says of what it did."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Work:
+    """One task: settings of one method, each trained with each seed on the same rows.
+
+    Attributes:
+        settings: (learning rate, epochs) of each trial.
+        way: of the peer, "default" or "best" flags; of ours, "fast" or "plain".
+    """
+
+    data: str
+    model: str
+    method: str
+    settings: list[tuple[float, int]]
+    rows: int
+    dev_rows: int
+    max_length: int = 256
+    batch_size: int = 32
+    seeds: list[int] = field(default_factory=lambda: [0])
+    way: str = "default"
+    precision: str = "fp32"
+    threads: int = 2
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Done:
+    """What it took.
+
+    Attributes:
+        seconds: from texts and weights on disk to every trial's dev accuracy.
+        train_seconds: of these, training steps, and what is computed once for them.
+        tokens: that were trained on, without padding, each epoch anew.
+        peak_bytes: the process's largest resident memory.
+        dev_accuracy: of each trial, seed by seed.
+        correct: of the first trial: whether each dev row was right.
+    """
+
+    seconds: float
+    train_seconds: float
+    tokens: int
+    peak_bytes: int
+    dev_accuracy: list[float]
+    correct: list[int]
+
+
+def answer(do: Callable[[Work], Done]) -> None:
+    """Read the work from the command line, do it, and print what it took as the last line."""
+    given = json.loads(sys.argv[1])
+    given["settings"] = [tuple(one) for one in given["settings"]]
+    done = do(Work(**given))
+    done.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps(asdict(done)))

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from families import write_examples
+
+from welltuned import run as runs
+from welltuned.errors import UsageError
+from welltuned.plan import candidate
+from welltuned.record import EpochRow, RunRecord, SearchRecord
+from welltuned.search import Search, search, space, trials
+from welltuned.search.pruning import PRUNERS, Pruner
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.workbench import Workbench
+
+
+def curve(*accuracies: float) -> list[EpochRow]:
+    return [
+        EpochRow(epoch=at, train_loss=1, train_accuracy=0, dev_loss=1, dev_accuracy=one, lr=1, seconds=1, grad_norm=1)
+        for at, one in enumerate(accuracies, start=1)
+    ]
+
+
+def given_up(name: str | None, *curves: list[EpochRow]) -> list[int | None]:
+    """After how many epochs each trial is given up."""
+    pruner, found = Pruner(name), []
+    for one in curves:
+        at = next((epoch for epoch in range(1, len(one)) if not pruner.go_on(one[:epoch])), None)
+        pruner.ended(one[:at], whole=at is None)
+        found.append(at)
+    return found
+
+
+def test_what_is_below_the_median_is_given_up() -> None:
+    good = [curve(0.6, 0.7, 0.8)] * 3
+    assert given_up("median", *good, curve(0.5, 0.9, 0.9), curve(0.7, 0.6, 0.9), curve(0.9, 0.9, 0.9)) == [
+        None, None, None, 1, None, None,
+    ]  # fmt: skip
+    assert given_up(None, *good, curve(0.1, 0.1, 0.1)) == [None] * 4
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_the_first_trials_are_trained_to_their_end(name: str) -> None:
+    assert given_up(name, curve(0.5, 0.6))[0] is None
+
+
+def test_an_unknown_rule_is_refused() -> None:
+    with pytest.raises(UsageError, match="no pruner 'middle'"):
+        Pruner("middle")
+
+
+Make = Callable[..., Search]
+
+
+@pytest.fixture
+def plan(tmp_path: Path, model_folder: Callable[[str], Path]) -> Make:
+    (tmp_path / "rows").mkdir()
+    rows = write_examples(tmp_path / "rows", {"train": 40, "dev": 16, "test": 12})
+
+    def made(pruner: str | None) -> Search:
+        return Search(
+            data=DataSpec(source=str(rows)),
+            model=ModelSpec(name=str(model_folder("bert")), max_length=40),
+            base=candidate("head", {"batch_size": 8, "epochs": 3}),
+            space=space("head", ["lr=1e-2,1.1e-2,1.2e-2,1e-7,2e-2"], []),
+            compute=ComputeSpec(device="cpu", precision="fp32"),
+            pruner=pruner,
+        )
+
+    return made
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, bad: float) -> list[float]:
+    """A trial at the rate ``bad`` has worse dev accuracies than it would; returns the rates that were trained."""
+    trained: list[float] = []
+
+    def seen(spec: RunSpec, folder: Path, bench: Workbench, go_on: Any) -> RunRecord:
+        def judged(rows: list[EpochRow]) -> bool:
+            worse = [row.model_copy(update={"dev_accuracy": 0.0}) for row in rows]
+            return bool(go_on is None or go_on(worse if spec.train.lr == bad else rows))
+
+        trained.append(spec.train.lr)
+        return runs.trial(spec, folder, bench, judged)
+
+    monkeypatch.setattr(trials, "trial", seen)
+    return trained
+
+
+def test_a_trial_that_falls_behind_is_given_up_and_not_chosen(
+    plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, bad=1e-7)
+    found = search(plan("median"), tmp_path / "out", Workbench(), "typed")
+    one = found.trials[3]
+    assert (one.given_up, one.is_whole) == (1, False)
+    assert found.chosen != 3
+    assert "1 given up on the way (median)" in found.budget
+    folder = tmp_path / "out" / "trials" / one.runs[0]
+    assert {path.name for path in folder.iterdir()} == {runs.GIVEN_UP}
+    whole = search(plan(None), tmp_path / "whole", Workbench(), "typed")
+    assert whole.chosen == found.chosen
+    for mine, other in zip(found.trials, whole.trials, strict=True):
+        assert mine.number == 3 or (mine.dev, mine.dev_loss) == (other.dev, other.dev_loss)
+
+
+def test_a_search_that_was_cut_off_gives_up_the_same_trials_without_training_them(
+    plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, bad=1e-7)
+    first = search(plan("median"), tmp_path / "out", Workbench(), "typed")
+    (tmp_path / "out" / "results.json").unlink()
+    (tmp_path / "out" / "trials" / first.trials[4].runs[0] / "record.json").unlink()
+    made: list[float] = []
+    monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, made))
+    again = search(plan("median"), tmp_path / "out", Workbench(), "typed")
+    assert made == [2e-2]
+    assert [one.given_up for one in again.trials] == [one.given_up for one in first.trials]
+    assert again.chosen == first.chosen
+    assert search(plan("median"), tmp_path / "out", Workbench(), "typed") == again
+    assert isinstance(again, SearchRecord)
+
+
+def counting(train: Any, made: list[float]) -> Any:
+    def counted(subject: Any, *rest: Any) -> Any:
+        made.append(subject.spec.train.lr)
+        return train(subject, *rest)
+
+    return counted

@@ -1,0 +1,94 @@
+"""The answers of an encoder to the rows of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from welltuned import stopping
+from welltuned.batches import Batch, Ints, TokenizedSplit, longest_first
+from welltuned.encoders import Encoder
+from welltuned.engine import Compute
+from welltuned.errors import DivergedError, ResourceError
+from welltuned.memory import is_out_of_memory, release
+
+Logits = NDArray[np.float32]
+
+
+def cross_entropy(logits: Logits, labels: Ints) -> float:
+    """Mean negative log-likelihood in nats of labels [N] under logits [N, C]."""
+    return float(nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
+
+
+@torch.no_grad()
+def predict(
+    encoder: Encoder,
+    split: TokenizedSplit,
+    batch_size: int,
+    compute: Compute,
+    advance: Callable[[int], None] = lambda _: None,
+    smaller: Callable[[int, str], None] = lambda *_: None,
+) -> Logits:
+    """Logits [N, C] of every row of a split, in the split's own order.
+
+    Where so many rows do not fit the memory, half as many are answered at once from there on.
+
+    Args:
+        smaller: is told of it: the rows that did not fit, and what the allocator said.
+
+    Raises:
+        DivergedError: a logit is not finite.
+        ResourceError: one row does not fit.
+    """
+    encoder.eval()
+    logits = np.empty((len(split), encoder.shape.classes), np.float32)
+    order, done = longest_first(split), 0
+    while done < len(order):
+        stopping.obey()
+        rows = order[done : done + batch_size]
+        try:
+            logits[rows] = _forward(encoder, split.batch(rows), compute)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            told = first_line(error)
+        else:
+            done += len(rows)
+            advance(len(rows))
+            continue
+        if len(rows) == 1:
+            raise too_much("evaluation", told)
+        smaller(len(rows), told)
+        batch_size = len(rows) // 2
+        release()
+    if not np.isfinite(logits).all():
+        raise DivergedError(
+            "the model's answers are not finite numbers",
+            why="the last steps of training left the finite numbers",
+            mend="try a learning rate of a third, or more warmup",
+        )
+    return logits
+
+
+def _forward(encoder: Encoder, batch: Batch, compute: Compute) -> Logits:
+    with compute.arithmetic():
+        result: Logits = encoder(batch.to(compute.device)).float().cpu().numpy()
+    return result
+
+
+def first_line(error: BaseException) -> str:
+    """What an allocator said, without its stack."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def too_much(during: str, told: str) -> ResourceError:
+    """The error of work that cannot be done in smaller pieces."""
+    return ResourceError(
+        f"{during} does not fit the memory, not even one row at a time",
+        why=told,
+        mend="use a method that trains less, a smaller model or --max-length, or more memory; checkpoints are kept",
+    )

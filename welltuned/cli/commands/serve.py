@@ -1,0 +1,94 @@
+"""Answer over HTTP with finished runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from welltuned.cli import options
+from welltuned.serving.limits import Limits
+
+
+@dataclass(frozen=True)
+class LimitOptions:
+    """What the server takes at most; beyond, it refuses and says why."""
+
+    max_body: Annotated[int, typer.Option(help="Bytes of a request.", min=1024)] = Limits.body
+    max_items: Annotated[int, typer.Option(help="Rows of a request.", min=1)] = Limits.items
+    max_characters: Annotated[int, typer.Option(help="Characters of a text.", min=1)] = Limits.characters
+    max_seconds: Annotated[float, typer.Option(help="From a request to its answer.", min=0.01)] = Limits.seconds
+    max_queue: Annotated[int, typer.Option(help="Rows that wait, over all requests.", min=1)] = Limits.queue
+    max_requests: Annotated[int, typer.Option(help="Requests inside at once.", min=1)] = Limits.requests
+    drain_seconds: Annotated[float, typer.Option(help="For what is inside when told to stop.", min=0)] = Limits.drain
+    batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, padding included.", min=1)] = Limits.tokens
+    batch_rows: Annotated[int, typer.Option(help="Rows of a batch; 1 for one at a time.", min=1)] = Limits.rows
+
+    def limits(self) -> Limits:
+        """The same, as the server knows them."""
+        return Limits(
+            body=self.max_body,
+            items=min(self.max_items, self.max_queue),
+            characters=self.max_characters,
+            seconds=self.max_seconds,
+            queue=self.max_queue,
+            requests=self.max_requests,
+            drain=self.drain_seconds,
+            tokens=self.batch_tokens,
+            rows=self.batch_rows,
+        )
+
+
+def command(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]RUN...",
+            help="Folders of runs, comparisons or searches; the first answers by default.",
+        ),
+    ],
+    limits: LimitOptions,
+    host: Annotated[str, typer.Option(help="Address to listen at; beyond this machine only with a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)] = 8000,
+    threads: Annotated[int | None, typer.Option(help="Threads of arithmetic; else one a core.", min=1)] = None,
+    json: options.Json = False,
+) -> None:
+    """Answer over HTTP with finished runs, until told to stop.
+
+    Paths: /predict, /models, /health, /ready, /metrics, /openapi.json. Beyond this machine, and wherever
+    WELLTUNED_API_KEY is set, clients must send that key. What the runs' models have in common is in memory once.
+    """
+    import os
+    from importlib.util import find_spec
+    from json import dumps
+
+    from welltuned.cli.console import stdout
+    from welltuned.errors import UsageError
+
+    if not all(map(find_spec, ("fastapi", "uvicorn", "prometheus_client"))):
+        raise UsageError("serving needs packages that are not here", mend="pip install 'welltuned[serve]'")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+    import torch
+
+    from welltuned.engine.allocator import keep_memory
+    from welltuned.serving import gate, models, server
+    from welltuned.serving.application import Service
+
+    key = gate.key_for(host)
+    with server.bound(host, port) as at:
+        found = models.opened(runs)
+        keep_memory()
+        if threads is not None:
+            torch.set_num_threads(threads)
+        service = Service(found, limits.limits(), key)
+        service.start()
+
+        def started() -> None:
+            if json:
+                print(dumps({"address": server.address(at), "models": found.names}, ensure_ascii=False), flush=True)
+                return
+            stdout.print(f"serving {', '.join(found.names)} at {server.address(at)}", markup=False, soft_wrap=True)
+
+        server.run(service, at, started)

@@ -1,0 +1,89 @@
+"""Answer texts with model.onnx. Needs onnxruntime and tokenizers (numpy comes with them), and nothing else.
+
+    python example.py "is it so" "It is so."
+    python example.py < rows.tsv          # one row a line, a tab between two texts
+
+Prints one JSON object a row. Import it to use `Model(folder).answers(rows)` in a program.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+
+class Model:
+    """The graph with its tokenizer and labels."""
+
+    def __init__(self, folder: str | Path) -> None:
+        folder = Path(folder)
+        self.told = json.loads((folder / "export.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = self.told["labels"]
+        self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+
+    def encoded(self, rows: list[list[str]]) -> dict[str, NDArray[np.int64]]:
+        """[B, T] arrays by the names of the graph's inputs; of a pair only the second text is cut."""
+        most, pairs = self.told["max_length"], self.told["columns"] == 2
+        if pairs:
+            half = max(1, (most - self.tokenizer.num_special_tokens_to_add(True)) // 2)
+            rows = [[self._shortened(first, half), second] for first, second in rows]
+        self.tokenizer.enable_truncation(most, strategy="only_second" if pairs else "longest_first")
+        found = self.tokenizer.encode_batch([tuple(row) for row in rows] if pairs else [row[0] for row in rows])
+        self.tokenizer.no_truncation()
+        shape = (len(found), max(len(one.ids) for one in found))
+        ids = np.full(shape, self.told["pad_id"], np.int64)
+        mask, types = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        for at, one in enumerate(found):
+            length = len(one.ids)
+            ids[at, :length], mask[at, :length], types[at, :length] = one.ids, 1, one.type_ids
+        given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        return {name: given[name] for name in self.told["inputs"]}
+
+    def _shortened(self, text: str, limit: int) -> str:
+        """A first text of more tokens than half of the room, cut before the token that is too many."""
+        offsets = self.tokenizer.encode(text, add_special_tokens=False).offsets
+        return text[: offsets[limit][0]].rstrip() if len(offsets) > limit else text
+
+    def logits(self, rows: list[list[str]]) -> NDArray[np.float32]:
+        """[B, C] float32, in the order of `labels`."""
+        logits: NDArray[np.float32] = self.session.run(["logits"], self.encoded(rows))[0]
+        return logits
+
+    def answers(self, rows: list[list[str]]) -> list[dict[str, object]]:
+        """The label of each row, and the probability of every label."""
+        logits = self.logits(rows)
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return [
+            {
+                "label": self.labels[int(row.argmax())],
+                "probabilities": dict(zip(self.labels, map(float, row), strict=True)),
+            }
+            for row in shares
+        ]
+
+
+def main() -> None:
+    """Answer the texts of the command line, or the lines of stdin."""
+    model = Model(Path(__file__).parent)
+    rows = (
+        [sys.argv[1:]] if len(sys.argv) > 1 else [line.rstrip("\n").split("\t") for line in sys.stdin if line.strip()]
+    )
+    for row in rows:
+        if len(row) != model.told["columns"]:
+            sys.exit(f"{len(row)} texts where {model.told['columns']} are needed: {row}")
+    for answer in model.answers(rows) if rows else []:
+        print(json.dumps(answer, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""A finished run as a checkpoint that plain Transformers opens by itself, whatever was added folded in."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from welltuned import artifact, card
+from welltuned.errors import UsageError
+from welltuned.opening import MANIFEST, parsed, write_manifest
+from welltuned.predicting import run_folder
+from welltuned.record import whole_folder
+
+APART = "adapter"
+"""Of the trained tensors beside the merged model, for peft."""
+
+
+def export_stock(run: Path, folder: Path | None = None) -> Path:
+    """Copy a run's merged model without what only Welltuned or peft reads.
+
+    Args:
+        run: folder of a run, a comparison (its winner) or a search (its choice).
+        folder: to be made or replaced; else ``transformers`` in the run's folder.
+
+    Raises:
+        UsageError: no stock class can say this model.
+        DataError: there is no finished run, or its model is damaged.
+        ResourceError: the folder cannot be written.
+    """
+    source = run_folder(run)
+    artifact.load(source / card.MODEL)  # refuses what is damaged
+    config = parsed(source / card.MODEL / "config.json")
+    if config["model_type"] == "welltuned":
+        method = (config.get("method") or {}).get("name")
+        why = f"what {method} trains stands before the input" if method else "a linear head over a masked mean or token"
+        raise UsageError(
+            "no class of stock Transformers can say this model",
+            where="--to transformers",
+            why=f"{why} is in no stock architecture",
+            mend="open its model/ after import welltuned, export it --to onnx, or train with --head native"
+            + (" and a method that folds in, such as lora" if method else ""),
+        )
+    target = folder or source / "transformers"
+    with whole_folder(target) as draft:
+        shutil.copytree(source / card.MODEL, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(APART, MANIFEST))
+        write_manifest(draft)
+    return target

@@ -1,0 +1,86 @@
+"""An exported model in the place of torch's: the same step from token ids to logits, in onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from welltuned.batches import Batch
+from welltuned.errors import DataError, UsageError
+from welltuned.opening import require_as_written, require_regular
+from welltuned.record import read_record
+from welltuned.record.export import ExportRecord
+
+EXPORT = "export.json"
+GRAPH = "model.onnx"
+
+
+class OnnxForward:
+    """A graph in onnxruntime, on as many threads as torch has.
+
+    Attributes:
+        inputs: the names of the graph's inputs.
+    """
+
+    def __init__(self, graph: Path) -> None:
+        """Open a graph.
+
+        Raises:
+            UsageError: onnxruntime is not installed.
+            DataError: no whole graph.
+        """
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise UsageError(
+                "onnxruntime is not installed", where=str(graph), mend="pip install 'welltuned[export]'"
+            ) from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        require_regular(graph)
+        try:
+            # From bytes, so that a graph cannot name further files.
+            self._session: Any = onnxruntime.InferenceSession(
+                graph.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise DataError(
+                f"{graph.name} cannot be opened",
+                where=str(graph),
+                why=next(iter(str(error).splitlines()), type(error).__name__),
+                mend="export the run again",
+            ) from error
+        self.inputs = [one.name for one in self._session.get_inputs()]
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Logits [B, C] float32."""
+        types = torch.zeros_like(batch.ids) if batch.types is None else batch.types
+        given = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": types}
+        (logits,) = self._session.run(None, {name: given[name].numpy() for name in self.inputs})
+        return torch.from_numpy(np.asarray(logits, np.float32))
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder holds an exported model."""
+    return (folder / EXPORT).is_file()
+
+
+def open_export(folder: Path) -> tuple[ExportRecord, OnnxForward]:
+    """The record and the graph of an export, once every file is found to be as it was written.
+
+    Raises:
+        DataError: a file is missing, surplus or changed.
+        UsageError: onnxruntime is not installed.
+    """
+    try:
+        require_as_written(folder)
+    except OSError as error:
+        raise DataError(
+            "there is no whole export here", where=str(folder), why=str(error), mend="export the run again"
+        ) from error
+    return read_record(folder / EXPORT, ExportRecord), OnnxForward(folder / GRAPH)

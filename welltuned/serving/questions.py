@@ -1,0 +1,115 @@
+"""The body of a request -> questions; nothing that a body can hold does more than be refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from welltuned.serving.limits import Limits
+from welltuned.serving.refusals import Refusal, Told, quoted
+
+FIELDS = ("text", "text_pair")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it stands: the model's name or None, and one item or several, each whatever JSON can say."""
+
+    model: str | None
+    items: list[Any]
+    many: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """One row to answer."""
+
+    text: str
+    pair: str | None
+
+
+def asked(body: bytes, limits: Limits) -> Asked:
+    """Read a body ``{"text": ..., "text_pair": ...}`` or ``{"items": [...]}``, each with a ``model`` if wanted.
+
+    Raises:
+        Refusal: it is not such a body (422).
+    """
+    document = _parsed(body)
+    if not isinstance(document, dict):
+        raise _invalid("the body is not an object", None, 'send {"text": ...} or {"items": [{"text": ...}, ...]}')
+    model = document.pop("model", None)
+    if model is not None and not isinstance(model, str):
+        raise _invalid("the model's name is not a text", "model", "name one that GET /models lists, or none")
+    if "items" not in document:
+        return Asked(model, [document], many=False)
+    items = document.pop("items")
+    if document:
+        raise _invalid(f"the field {quoted(next(iter(document)))} does not belong beside items", None, "leave it out")
+    if not isinstance(items, list) or not 1 <= len(items) <= limits.items:
+        raise _invalid(f"items is not a list of 1 to {limits.items} rows", "items", "send several requests")
+    return Asked(model, items, many=True)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_no_number)
+    except UnicodeDecodeError as error:
+        raise _invalid("the body is not UTF-8", f"byte {error.start}", "encode it as UTF-8") from error
+    except RecursionError as error:
+        raise _invalid("the body is nested too deep", None, "send texts, not structures") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise _invalid("the body is not JSON", where, "send one JSON object") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise _invalid("a number is too long to be read", None, "send texts, not numbers") from error
+
+
+def _no_number(name: str) -> NoReturn:
+    raise _invalid(f"{name} is no JSON", None, "send texts, not numbers")
+
+
+def question(item: Any, takes_pairs: bool, limits: Limits, where: str) -> Question | Told:
+    """One item as a row that a model can read, or what is wrong with it.
+
+    Args:
+        item: whatever JSON can say.
+        takes_pairs: whether the model's rows are pairs of texts.
+        where: the item's place in the request.
+    """
+    if not isinstance(item, dict):
+        return Told("this is not an object with a text", where or None, 'send {"text": ...}')
+    wanted = FIELDS if takes_pairs else FIELDS[:1]
+    dot = f"{where}." if where else ""
+    for name in wanted:
+        if wrong := _wrong(item.get(name), limits):
+            second = " (this model reads pairs: a question and a passage)" if name == FIELDS[1] else ""
+            return Told(f"{name} {wrong[0]}{second}", f"{dot}{name}", wrong[1])
+    for name, value in item.items():
+        if name not in wanted and not (name in FIELDS and value is None):
+            single = "; this model reads single texts" if name == FIELDS[1] else ""
+            return Told(f"the field {quoted(name)} does not belong here{single}", where or None, "leave it out")
+    return Question(item["text"], item["text_pair"] if takes_pairs else None)
+
+
+def _wrong(value: Any, limits: Limits) -> tuple[str, str] | None:
+    """What is wrong with a text, and how to mend it."""
+    if value is None:
+        return "is missing", "send it"
+    if not isinstance(value, str):
+        return "is not a text", "send it as a JSON string"
+    if not value:
+        return "is empty", "send a text"
+    if len(value) > limits.characters:
+        return f"has {len(value):,} characters, more than {limits.characters:,}", "send its beginning"
+    if "\0" in value:
+        return "holds a null character", "leave it out"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "holds half of a surrogate pair", "send whole characters"
+    return None
+
+
+def _invalid(what: str, where: str | None, mend: str) -> Refusal:
+    return Refusal(422, Told(what, where, mend))
