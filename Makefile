@@ -25,7 +25,7 @@ demo: $(READY)
 		--max-train-samples 1600 --max-eval-samples 300 --max-predict-samples 600 --epochs 2 --schedule constant
 
 test: $(READY)
-	@$(BIN)/python -m pytest -m "not slow" -q
+	@$(BIN)/python -m pytest -m "not slow" -q -n 2
 
 lint: $(READY)
 	@$(BIN)/ruff check .

@@ -97,7 +97,7 @@ def test_a_query_stretched_as_told_copies_any_leading_value_within_eps(seed, n, 
     again = copying.copy(longer, own.target, own.eps)
     assert again.error <= own.eps * (1 + 1e-9)
     assert own.reached == pytest.approx(again.error, rel=1e-6)
-    assert (own.errors <= own.bounds * (1 + 1e-12)).all()
+    assert (own.errors <= own.bounds * (1 + 1e-12) + 1e-150).all()  # squares of smaller errors underflow
 
 
 @quick

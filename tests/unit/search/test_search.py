@@ -57,7 +57,7 @@ def plan(rows: Path, model_folder: Callable[[str], Path]) -> Make:
 
 
 def test_dev_chooses_and_test_is_opened_once_for_the_chosen(plan: Make, tmp_path: Path) -> None:
-    heard = Heard()
+    tmp_path, heard = tmp_path / "out", Heard()  # beside nobody's results
     found = search(plan(["lr=1e-5,1e-2,3e-2", "epochs=1,3"], seeds=(0, 1)), tmp_path, Workbench(heard), "typed")
     assert SearchRecord.model_validate_json((tmp_path / "results.json").read_text()) == found
     assert heard.parts == [(done, 6) for done in range(1, 7)]
