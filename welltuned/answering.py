@@ -13,8 +13,8 @@ from welltuned import stopping
 from welltuned.batches import Batch, Ints, TokenizedSplit, longest_first
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
-from welltuned.errors import DivergedError, ResourceError
-from welltuned.memory import is_out_of_memory, release
+from welltuned.errors import DivergedError
+from welltuned.memory import first_line, is_out_of_memory, release, too_much
 
 Logits = NDArray[np.float32]
 
@@ -78,17 +78,3 @@ def _forward(encoder: Encoder, batch: Batch, compute: Compute) -> Logits:
     with compute.arithmetic():
         result: Logits = encoder(batch.to(compute.device)).float().cpu().numpy()
     return result
-
-
-def first_line(error: BaseException) -> str:
-    """What an allocator said, without its stack."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def too_much(during: str, told: str) -> ResourceError:
-    """The error of work that cannot be done in smaller pieces."""
-    return ResourceError(
-        f"{during} does not fit the memory, not even one row at a time",
-        why=told,
-        mend="use a method that trains less, a smaller model or --max-length, or more memory; checkpoints are kept",
-    )

@@ -105,21 +105,16 @@ def rate(spec: OptimizerSpec, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def gradient(loss: Tensor, trained: Sequence[nn.Parameter], max_norm: float, step: str) -> float:
-    """Backward from a loss, and the gradient clipped to ``max_norm`` (0 for none); returns its norm before that.
+def clipped(loss: float, trained: Sequence[nn.Parameter], max_norm: float, step: str) -> float:
+    """Clip the gradient that backward left to ``max_norm`` (0 for none); returns its norm before that.
 
     Args:
+        loss: what backward was called from.
         step: how the step is called in errors.
 
     Raises:
         DivergedError: the loss or the norm is not finite; the weights are those before the step.
     """
-    loss.backward()
-    return clipped(loss.item(), trained, max_norm, step)
-
-
-def clipped(loss: float, trained: Sequence[nn.Parameter], max_norm: float, step: str) -> float:
-    """The same where backward has been called; ``loss`` is what it was called from."""
     norm = float(nn.utils.clip_grad_norm_(trained, max_norm or math.inf))
     if not math.isfinite(loss) or not math.isfinite(norm):
         raise DivergedError(

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from welltuned.answering import Logits, cross_entropy, first_line, predict, too_much
+from welltuned.answering import Logits, cross_entropy, predict
 from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
-from welltuned.memory import is_out_of_memory, release
+from welltuned.memory import in_pieces, spans
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw, clipped, put_trained_back, rate, rate_of, set_rate, trained_tensors
 from welltuned.progress import Observer
@@ -232,18 +232,17 @@ class Training:
         Each piece's mean counts by its share of the rows, so that their sum is the mean over all; where the memory does
         not suffice, the step begins anew in pieces of half as many rows.
         """
-        while True:
-            size = self._at_once["training"]
-            try:
-                found = [self._piece(rows[at : at + size], len(rows)) for at in range(0, len(rows), size)]
-                return sum(loss for loss, _ in found), sum(right for _, right in found)
-            except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                told = first_line(error)
-            self._optimizer.zero_grad(set_to_none=True)
-            self._shrink("training", min(size, len(rows)), told)
-            restore_random(*self._streams, self.compute)
+
+        def whole(size: int) -> tuple[float, int]:
+            found = [self._piece(rows[one], len(rows)) for one in spans(len(rows), size)]
+            return sum(loss for loss, _ in found), sum(right for _, right in found)
+
+        return in_pieces(whole, self._at_once["training"], len(rows), "training", self._begin_anew)
+
+    def _begin_anew(self, rows: int, told: str) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        self._shrink("training", rows, told)
+        restore_random(*self._streams, self.compute)
 
     def _piece(self, rows: Ints, of: int) -> tuple[float, int]:
         batch = self.train.batch(rows).to(self.compute.device)
@@ -256,18 +255,11 @@ class Training:
         return loss.item(), int((logits.argmax(dim=1) == batch.labels).sum())
 
     def _shrink(self, during: str, rows: int, told: str) -> None:
-        """Do with half the rows at once from here on.
-
-        Raises:
-            ResourceError: one row was too much.
-        """
-        if rows <= 1:
-            raise too_much(during, told)
+        """Do with half the rows at once from here on."""
         half = self._at_once[during] = rows // 2
         what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {half} at once"
         self.incidents.append(Incident(kind="memory", step=self.step, what=what, rows=half))
         self.observer.say(f"after step {self.step:,}: {what}; the batch of a step stays as it is, its dropout does not")
-        release()
 
     def _rows(self) -> Ints:
         """The rows of the next step; the observer is told where an epoch begins or is gone on with."""

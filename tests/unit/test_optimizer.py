@@ -12,7 +12,7 @@ from torch import nn
 
 from welltuned.engine import Compute
 from welltuned.errors import DivergedError
-from welltuned.optimizer import adamw, gradient, rate
+from welltuned.optimizer import adamw, clipped, rate
 from welltuned.pretrained import Pretrained
 from welltuned.spec import TrainSpec
 
@@ -58,13 +58,18 @@ def test_frozen_parameters_are_not_optimised(tiny: Find) -> None:
     assert optimizer.defaults["fused"]
 
 
+def after_backward(loss: torch.Tensor, weight: nn.Parameter, most: float, step: str) -> float:
+    loss.backward()
+    return clipped(loss.item(), [weight], most, step)
+
+
 def test_the_gradient_is_clipped_and_its_norm_before_that_is_told() -> None:
     weight = nn.Parameter(torch.tensor([3.0, 4.0]))
-    assert gradient((weight**2).sum() / 2, [weight], 1.0, "step 1") == pytest.approx(5.0)
+    assert after_backward((weight**2).sum() / 2, weight, 1.0, "step 1") == pytest.approx(5.0)
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, torch.tensor([0.6, 0.8]))
     weight.grad = None
-    assert gradient((weight**2).sum() / 2, [weight], 0.0, "step 1") == pytest.approx(5.0)
+    assert after_backward((weight**2).sum() / 2, weight, 0.0, "step 1") == pytest.approx(5.0)
     torch.testing.assert_close(weight.grad, torch.tensor([3.0, 4.0]))
 
 
@@ -72,4 +77,4 @@ def test_the_gradient_is_clipped_and_its_norm_before_that_is_told() -> None:
 def test_what_is_not_finite_is_refused(poison: float) -> None:
     weight = nn.Parameter(torch.ones(2))
     with pytest.raises(DivergedError, match="not finite at step 7"):
-        gradient((weight * poison).sum(), [weight], 1.0, "step 7")
+        after_backward((weight * poison).sum(), weight, 1.0, "step 7")

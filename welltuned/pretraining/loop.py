@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from welltuned import stopping
 from welltuned.checkpoints import State
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
-from welltuned.optimizer import adamw, gradient, put_trained_back, rate, set_rate, trained_tensors
+from welltuned.memory import in_pieces, spans
+from welltuned.optimizer import adamw, clipped, put_trained_back, rate, set_rate, trained_tensors
 from welltuned.pretraining.masked_lm import MaskedLM
 from welltuned.pretraining.masking import IGNORED, Masked, masked
 from welltuned.pretraining.rows import Packing, rows_of_step
@@ -91,6 +93,7 @@ class Pretraining:
         self._factor = rate(self.spec, self.spec.steps)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.scale = 1.0
+        self._at_once = {"pretraining": self.spec.batch_size, "evaluation": AT_ONCE}
         self._totals = {"loss": 0.0, "tokens": 0, "seconds": 0.0}
         self._announced = False
 
@@ -135,16 +138,46 @@ class Pretraining:
         self.model.train_head_only(self.step < spec.head_steps)
         self.model.train()
         set_rate(self._optimizer, self._rate(self.step))
-        loss, labels = _loss(self.model, self.text.step(self.step), self.compute)
-        gradient(loss, self._trained, spec.max_grad_norm, f"step {self.step + 1}")
+        rows = self.text.step(self.step)
+        loss, labels = self._gradients(rows), rows.predicted
+        clipped(loss, self._trained, spec.max_grad_norm, f"step {self.step + 1}")
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        self._totals["loss"] += loss.item() * labels
+        self._totals["loss"] += loss * labels
         self._totals["tokens"] += labels
         self.step += 1
         self._streams = random_state(self.compute)
         self.observer.advance(spec.batch_size)
         self._totals["seconds"] += time.perf_counter() - started
+
+    def _gradients(self, rows: Masked) -> float:
+        """The gradient of the mean loss over the hidden tokens, in pieces that fit the memory; returns that loss.
+
+        Each piece's mean counts by its share of the hidden tokens, so that their sum is the mean over all.
+        """
+
+        def whole(size: int) -> float:
+            loss = 0.0
+            for piece in map(rows.take, spans(len(rows.inputs), size)):
+                if share := piece.predicted / rows.predicted:
+                    part = _loss(self.model, piece, self.compute) * share
+                    part.backward()
+                    loss += part.item()
+            return loss
+
+        return in_pieces(whole, self._at_once["pretraining"], len(rows.inputs), "pretraining", self._begin_anew)
+
+    def _begin_anew(self, rows: int, told: str) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        self._shrink("pretraining", rows, told)
+        restore_random(*self._streams, self.compute)
+
+    def _shrink(self, during: str, rows: int, told: str) -> None:
+        """Do with half the rows at once from here on."""
+        half = self._at_once[during] = rows // 2
+        what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {half} at once"
+        self.incidents.append(Incident(kind="memory", step=self.step, what=what, rows=half))
+        self.observer.say(f"after step {self.step:,}: {what}")
 
     def _rate(self, step: int) -> float:
         return self.spec.lr * self._factor(step) * self.scale
@@ -157,7 +190,18 @@ class Pretraining:
     def _evaluate(self) -> None:
         """A point of the curve: mean loss over the hidden tokens of the held-out rows, and the share named right."""
         started, step = time.perf_counter(), self.step
-        loss, right, tokens = held_out(self.model, self.text, self.compute)
+        self.model.eval()
+        loss, right, tokens = 0.0, 0, 0
+        for rows in self.text.held_out():
+            stopping.obey()
+            lost, named = in_pieces(
+                partial(_answers, self.model, rows, self.compute),
+                self._at_once["evaluation"],
+                len(rows.inputs),
+                "evaluation",
+                partial(self._shrink, "evaluation"),
+            )
+            loss, right, tokens = loss + lost, right + named, tokens + rows.predicted
         what: Trained = "nothing" if not step else "head" if step <= self.spec.head_steps else "all"
         row = StepRow(
             step=step,
@@ -187,6 +231,7 @@ class Pretraining:
             "random": numbers,
             "incidents": [one.model_dump(mode="json") for one in self.incidents],
             "scale": self.scale,
+            "at_once": dict(self._at_once),
         }
         return State(tensors, rest)
 
@@ -202,6 +247,7 @@ class Pretraining:
         streams = {name: tensors[f"random.{name}"] for name in ("torch", "cuda") if f"random.{name}" in tensors}
         self._streams = streams, numbers["random"]
         self.step, self._totals, self.scale = numbers["step"], dict(numbers["totals"]), numbers["scale"]
+        self._at_once = dict(numbers["at_once"])
         self.curve = [StepRow(**row) for row in numbers["curve"]]
         self.incidents = [Incident(**one) for one in numbers["incidents"]]
         self._announced = False
@@ -221,10 +267,16 @@ def told(row: StepRow, steps: int) -> str:
     )
 
 
-def _loss(model: MaskedLM, rows: Masked, compute: Compute) -> tuple[Tensor, int]:
+def _loss(model: MaskedLM, rows: Masked, compute: Compute) -> Tensor:
+    """Mean cross-entropy over the hidden tokens."""
+    return nn.functional.cross_entropy(*_named(model, rows, compute))
+
+
+def _named(model: MaskedLM, rows: Masked, compute: Compute) -> tuple[Tensor, Tensor]:
+    """[M, V] logits of the hidden tokens and their labels [M]."""
     with compute.arithmetic():
         logits, labels = model(*(_tensor(one, compute) for one in (rows.inputs, rows.mask, rows.labels)))
-    return nn.functional.cross_entropy(logits, labels), len(labels)
+    return logits, labels
 
 
 def _tensor(array: np.ndarray, compute: Compute) -> Tensor:
@@ -232,18 +284,14 @@ def _tensor(array: np.ndarray, compute: Compute) -> Tensor:
 
 
 @torch.no_grad()
-def held_out(model: MaskedLM, text: Text, compute: Compute) -> tuple[float, int, int]:
-    """Over the hidden tokens of the held-out rows: summed loss in nats, how many are named right, their number."""
-    model.eval()
-    loss, right, tokens = 0.0, 0, 0
-    for rows in text.held_out():
-        stopping.obey()
-        with compute.arithmetic():
-            logits, labels = model(*(_tensor(one, compute) for one in (rows.inputs, rows.mask, rows.labels)))
+def _answers(model: MaskedLM, rows: Masked, compute: Compute, size: int) -> tuple[float, int]:
+    """Over the hidden tokens, so many rows at once: summed loss in nats, and how many are named right."""
+    loss, right = 0.0, 0
+    for piece in map(rows.take, spans(len(rows.inputs), size)):
+        logits, labels = _named(model, piece, compute)
         loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
         right += int((logits.argmax(dim=1) == labels).sum())
-        tokens += len(labels)
-    return loss, right, tokens
+    return loss, right
 
 
 def unigram(text: Text) -> tuple[Unigram, int]:

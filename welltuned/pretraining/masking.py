@@ -34,6 +34,15 @@ class Masked:
     labels: Ints
     mask: Ints
 
+    @property
+    def predicted(self) -> int:
+        """How many tokens are to be predicted."""
+        return int((self.labels != IGNORED).sum())
+
+    def take(self, rows: slice) -> Masked:
+        """These rows alone."""
+        return Masked(self.inputs[rows], self.labels[rows], self.mask[rows])
+
 
 def masked(rows: Rows, how: Packing, rate: float, whole_words: bool, random: np.random.Generator) -> Masked:
     """Hide tokens of each row.

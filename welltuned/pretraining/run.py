@@ -12,7 +12,7 @@ from welltuned.checkpoints import CHECKPOINTS, Identity, Saving, Store, carry_th
 from welltuned.data.corpus import Corpus, read_corpus
 from welltuned.engine import prepare, resolve
 from welltuned.errors import DataError
-from welltuned.memory import bytes_of_checkpoints, out_of_memory_told
+from welltuned.memory import Guard, bytes_of_checkpoints, out_of_memory_told
 from welltuned.opening import write_manifest
 from welltuned.pretrained import quieten_transformers
 from welltuned.pretraining import loop
@@ -73,7 +73,8 @@ def pretrain(
         going = loop.Pretraining(model, text, compute, observer)
         identity = Identity(spec.id, read, start.weights_hash)
         store = Store(folder / CHECKPOINTS, identity, saving.limit, observer.say)
-        carry_through(going, store, saving, observer.say)
+        with Guard(None, compute.device).watching(model, ()):
+            carry_through(going, store, saving, observer.say)
         baseline, predicted = loop.unigram(text)
     record = PretrainingRecord(
         id=spec.id,

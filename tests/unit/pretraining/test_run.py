@@ -4,6 +4,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 from welltuned.checkpoints import Saving
 from welltuned.data.corpus import read_corpus
 from welltuned.engine import Compute, seed_everything
-from welltuned.errors import DivergedError, UsageError
+from welltuned.errors import DivergedError, ResourceError, UsageError
 from welltuned.pretrained import pretrained
 from welltuned.pretraining import loop, pretrain, preview
 from welltuned.pretraining.beginning import begin
@@ -113,6 +114,45 @@ def test_what_was_interrupted_goes_on_bit_for_bit(text: Path, tmp_path: Path, st
     assert [row.model_dump(exclude=seconds) for row in whole.curve] == [
         row.model_dump(exclude=seconds) for row in parts.curve
     ]
+
+
+class Narrow:
+    """A model's forward pass that finds no memory for more than so many rows at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+        self.sizes: list[int] = []
+        forward = MaskedLM.forward
+
+        def narrow(model: MaskedLM, inputs: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> Any:
+            if len(inputs) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            self.sizes.append(len(inputs))
+            return forward(model, inputs, mask, labels)
+
+        monkeypatch.setattr(MaskedLM, "forward", narrow)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_memory_that_runs_out_leaves_the_batch_as_it_is(
+    most: int, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without dropout, which draws other masks in other pieces, the losses are those of whole batches."""
+    monkeypatch.setattr("torch.nn.functional.dropout", lambda x, *_, **__: x)
+    one = spec(text, steps=6, eval_every=3, compute=ComputeSpec(device="cpu", precision="fp32", engine="plain"))
+    whole = pretrain(one, tmp_path / "whole", Observer(), "")
+    narrow = Narrow(monkeypatch, most)
+    parts = pretrain(one, tmp_path / "parts", Observer(), "")
+    assert max(narrow.sizes) == {1: 1, 3: 2}[most]
+    losses = [[(row.train_loss or 0, row.held_out_loss) for row in record.curve] for record in (whole, parts)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert {incident.kind for incident in parts.incidents} == {"memory"}
+    assert not whole.incidents
+
+
+def test_one_row_too_much_ends_pretraining(text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Narrow(monkeypatch, 0)
+    with pytest.raises(ResourceError, match="not even one row at a time"):
+        pretrain(spec(text), tmp_path, Observer(), "")
 
 
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(text: Path, tmp_path: Path) -> None:
