@@ -50,10 +50,10 @@ def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Work
         for method, lr in RATES.items()
     }
     grids = {
-        "head, 3 rates x 2 lengths": replace(
-            base, method="head", settings=[(lr, epochs) for lr in GRID["head"] for epochs in (2, 3)], rows=rows // 2
+        "head grid, 3 rates x 2 lengths": replace(
+            base, method="head", settings=[(lr, epochs) for lr in GRID["head"] for epochs in (2, 3)]
         ),
-        "lora, 3 rates x 2 lengths": replace(
+        "lora grid, 3 rates x 2 lengths": replace(
             base,
             method="lora",
             settings=[(lr, epochs) for lr in GRID["lora"] for epochs in (1, 2)],
