@@ -128,6 +128,22 @@ def test_int8_says_what_it_costs(welltuned: Command, trained: Path, tmp_path: Pa
     assert welltuned("export", tmp_path / "small").code == 2
 
 
+def test_an_int8_answer_does_not_depend_on_the_rows_beside_it(
+    welltuned: Command, trained: Path, long_problem: Path, tmp_path: Path
+) -> None:
+    from welltuned.predicting import Predictor
+
+    assert welltuned("export", trained, "--int8", "--out", tmp_path / "small").code == 0
+    given = pairs(long_problem)[:6]
+    predictor = Predictor(tmp_path / "small")
+    together = predictor.answers([a for a, _ in given], [b for _, b in given])
+    singly = [predictor.answers([a], [b])[0] for a, b in given]
+    shares = [[one.probabilities["yes"] for one in answers] for answers in (together, singly)]
+    np.testing.assert_array_equal(*shares)
+    example = [one["probabilities"]["yes"] for one in alone(tmp_path / "small", given)["answers"]]
+    np.testing.assert_allclose(example, shares[0], atol=1e-6)
+
+
 def test_without_the_extra_it_says_how_to_get_it(
     welltuned: Command, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

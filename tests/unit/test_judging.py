@@ -5,7 +5,9 @@ import pytest
 from made_records import make_run
 
 from welltuned import methods, stats
+from welltuned.baselines import Baseline
 from welltuned.judging import Answers, Terms, budget, measures, points, run, statements
+from welltuned.judging.comparison import _beside
 from welltuned.record import RunRecord, Score
 
 
@@ -132,3 +134,14 @@ def test_the_turn_of_a_long_training_is_told(record: RunRecord) -> None:
     assert "5.0 points of dev were lost by epoch 4, while train went on to 99.0%" in said
     record.curve[-1].dev_accuracy = 0.75
     assert "lost" not in run._verdict(record, test, 0.62)
+
+
+@pytest.mark.parametrize(("right", "told"), [(90, True), (80, True), (79, False)])
+def test_a_baseline_that_scores_no_less_than_the_winner_is_told(right: int, told: bool) -> None:
+    labels = np.zeros(100, np.int64)
+    correct = np.arange(100) < 80
+    verdict = stats.verdict([stats.Candidate("A", 1, correct[None])], majority=np.arange(100) < 30)
+    logits = np.stack([np.arange(100) < right, np.arange(100) >= right], axis=1).astype(np.float32)
+    said = _beside(verdict, [Baseline("TF-IDF", logits, logits, 10, 1.0)], labels)
+    beside = f" On the same rows TF-IDF reaches {right:.1f}%, no less than A with 80.0%."
+    assert said == (f"{beside} That is a baseline, and costs seconds." if told else "")

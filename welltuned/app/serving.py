@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from welltuned.app.folder import shelf
 from welltuned.app.quiet import QUIET, FastAPI, TrustedHostMiddleware, gr, html, uvicorn
 from welltuned.errors import DataError, ResourceError, UsageError
 from welltuned.report.markup import element
+from welltuned.stopping import StoppedError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -114,7 +116,8 @@ def serve(root: Path, host: str, port: int, ready: Callable[[str], None]) -> Non
     name = f"[{host}]" if ":" in host else host
     config = uvicorn.Config(site, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     ready(f"http://{name}:{listening.getsockname()[1]}")
-    uvicorn.Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt, StoppedError):  # that is how a page is closed
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -96,13 +96,24 @@ def judge(
     return Judgement(
         table=table,
         statements=statements(found.pairs, terms),
-        verdict=found.sentence + (ONE_SEED if seeds == 1 else ""),
+        verdict=found.sentence + (ONE_SEED if seeds == 1 else "") + _beside(found, baselines.standing[1:], test),
         winner=found.winner,
         smallest_visible=found.smallest_detectable if len(whole) > 1 else None,
         alone=[baseline_row(one, dev, test, names, terms) for one in baselines.alone],
         suspects=suspects(panel),
         alarms=alarms.raised(panel),
     )
+
+
+def _beside(found: stats.Verdict, standing: Sequence[Baseline], test: Ints) -> str:
+    """What the winner's score is worth where a baseline scores no less on the same rows."""
+    if found.winner is None:
+        return ""
+    own = found.accuracy[found.winner].mean
+    scores = {one.name: float((one.test.argmax(axis=1) == test).mean()) for one in standing}
+    above = [f"{name} reaches {score:.1%}" for name, score in scores.items() if score >= own]
+    beside = f" On the same rows {' and '.join(above)}, no less than {found.winner} with {own:.1%}."
+    return f"{beside} That is a baseline, and costs seconds." if above else ""
 
 
 def _alarms(entrant: Entrant, answers: dict[str, Answers] | None, baselines: Baselines) -> list[Alarm]:

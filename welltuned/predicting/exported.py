@@ -22,11 +22,18 @@ GRAPH = "model.onnx"
 class OnnxForward:
     """A graph in onnxruntime, on as many threads as torch has.
 
+    A graph in int8 finds the range of what flows through it over all that it is given at once, padding included. So
+    that no row's answer depends on those beside it, such a graph is given one row at a time, at its own length.
+
+    Args:
+        graph: the file.
+        alone: whether rows are given one at a time.
+
     Attributes:
         inputs: the names of the graph's inputs.
     """
 
-    def __init__(self, graph: Path) -> None:
+    def __init__(self, graph: Path, *, alone: bool = False) -> None:
         """Open a graph.
 
         Raises:
@@ -56,11 +63,21 @@ class OnnxForward:
                 mend="export the run again",
             ) from error
         self.inputs = [one.name for one in self._session.get_inputs()]
+        self._alone = alone
 
     def __call__(self, batch: Batch) -> Tensor:
         """Logits [B, C] float32."""
         types = torch.zeros_like(batch.ids) if batch.types is None else batch.types
         given = {"input_ids": batch.ids, "attention_mask": batch.mask, "token_type_ids": types}
+        if not self._alone:
+            return self._logits(given)
+        lengths = batch.mask.sum(dim=1).tolist()
+        rows = (
+            {name: value[at : at + 1, :length] for name, value in given.items()} for at, length in enumerate(lengths)
+        )
+        return torch.cat([self._logits(row) for row in rows])
+
+    def _logits(self, given: dict[str, Tensor]) -> Tensor:
         (logits,) = self._session.run(None, {name: given[name].numpy() for name in self.inputs})
         return torch.from_numpy(np.asarray(logits, np.float32))
 
@@ -83,4 +100,5 @@ def open_export(folder: Path) -> tuple[ExportRecord, OnnxForward]:
         raise DataError(
             "there is no whole export here", where=str(folder), why=str(error), mend="export the run again"
         ) from error
-    return read_record(folder / EXPORT, ExportRecord), OnnxForward(folder / GRAPH)
+    record = read_record(folder / EXPORT, ExportRecord)
+    return record, OnnxForward(folder / GRAPH, alone=record.precision == "int8")

@@ -15,6 +15,10 @@ def run_folder(folder: Path) -> Path:
     Raises:
         DataError: there is no finished run, or the record names one elsewhere.
     """
+    if not folder.is_dir():
+        raise DataError(
+            "there is no such folder", where=str(folder), mend="name the folder that a finished welltuned command wrote"
+        )
     if (folder / "record.json").is_file():
         return folder
     if results_kind(folder) == "search":

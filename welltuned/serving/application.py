@@ -102,7 +102,11 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def not_here(_: Request, error: HTTPException) -> Response:
-        told = Told(error.detail.lower(), mend=f"the paths are {', '.join(PATHS)}")
+        allowed = (error.headers or {}).get("Allow")
+        mend = f"this path takes {allowed}" if allowed else f"the paths are {', '.join(PATHS)}"
+        if allowed == "POST":
+            mend += ' with JSON: curl ... -H "Content-Type: application/json" -d \'{"text": "..."}\''
+        told = Told(error.detail.lower(), mend=mend)
         return response(Refusal(error.status_code, told, dict(error.headers or {})))
 
     @app.exception_handler(ClientDisconnect)

@@ -47,7 +47,8 @@ def asked(body: bytes, limits: Limits) -> Asked:
     if document:
         raise _invalid(f"the field {quoted(next(iter(document)))} does not belong beside items", None, "leave it out")
     if not isinstance(items, list) or not 1 <= len(items) <= limits.items:
-        raise _invalid(f"items is not a list of 1 to {limits.items} rows", "items", "send several requests")
+        mend = "send several requests" if isinstance(items, list) and items else 'send a list such as [{"text": ...}]'
+        raise _invalid(f"items is not a list of 1 to {limits.items} rows", "items", mend)
     return Asked(model, items, many=True)
 
 
@@ -84,12 +85,20 @@ def question(item: Any, takes_pairs: bool, limits: Limits, where: str) -> Questi
     for name in wanted:
         if wrong := _wrong(item.get(name), limits):
             second = " (this model reads pairs: a question and a passage)" if name == FIELDS[1] else ""
-            return Told(f"{name} {wrong[0]}{second}", f"{dot}{name}", wrong[1])
+            return Told(f"{name} {wrong[0]}{second}", f"{dot}{name}", _renamed(item, wanted) or wrong[1])
     for name, value in item.items():
         if name not in wanted and not (name in FIELDS and value is None):
             single = "; this model reads single texts" if name == FIELDS[1] else ""
             return Told(f"the field {quoted(name)} does not belong here{single}", where or None, "leave it out")
     return Question(item["text"], item["text_pair"] if takes_pairs else None)
+
+
+def _renamed(item: dict[str, Any], wanted: tuple[str, ...]) -> str | None:
+    """The mend where a row's texts stand under other names."""
+    unknown = [name for name in item if name not in FIELDS]
+    if not unknown or set(item) >= set(wanted):
+        return None
+    return f"call the fields {' and '.join(wanted)}, not {' and '.join(map(quoted, unknown[:2]))}"
 
 
 def _wrong(value: Any, limits: Limits) -> tuple[str, str] | None:

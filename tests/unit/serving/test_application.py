@@ -113,6 +113,7 @@ def test_errors_elsewhere_have_the_same_shape(client: TestClient) -> None:
     assert "/predict" in client.get("/nowhere").json()["error"]["mend"]
     wrong = client.get("/predict")
     assert wrong.status_code == 405
+    assert "POST with JSON" in wrong.json()["error"]["mend"]
     assert wrong.headers["allow"] == "POST"
     assert wrong.json()["error"]["what"]
 

@@ -51,6 +51,12 @@ def test_whatever_bytes_come_they_are_read_or_refused(body: bytes) -> None:
         asked(body, LIMITS)
 
 
+def test_texts_under_other_names_are_told_by_those_names() -> None:
+    told = question({"question": "a", "passage": "b"}, True, LIMITS, "")
+    assert told == Told("text is missing", "text", "call the fields text and text_pair, not 'question' and 'passage'")
+    assert question({"question": "a"}, False, LIMITS, "items[1]").mend == "call the fields text, not 'question'"
+
+
 ROWS: dict[str, tuple[Any, str | None]] = {
     "missing": ({}, "text"),
     "null": ({"text": None}, "text"),
