@@ -44,6 +44,7 @@ def told(found: dict[str, Any]) -> str:
         "|---|" + "---:|" * (len(HEADS) - 1),
     ]
     lines += ["| " + " | ".join(_line(name, task)) + " |" for name, task in found["tasks"].items()]
+    lines += ["", "![Seconds of each task on both sides](figures/speed.png)"]
     return "\n".join(lines)
 
 
