@@ -88,6 +88,11 @@ GoOn = Callable[[Sequence[EpochRow]], bool]
 """Whether a training whose curve is so far is worth going on with."""
 
 
+def always(_: Sequence[EpochRow]) -> bool:
+    """Nothing is given up."""
+    return True
+
+
 class HopelessError(Exception):
     """A training was given up after these epochs."""
 
@@ -96,7 +101,7 @@ class HopelessError(Exception):
         self.curve = list(curve)
 
 
-def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn | None = None) -> RunRecord:
+def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn = always) -> RunRecord:
     """Train as the spec says, and keep the record, the answers to dev and the trained tensors.
 
     A finished trial or run of the same spec, on the same data and weights, is read instead.
@@ -195,7 +200,7 @@ class _Subject:
         write_json(folder / GIVEN_UP, GivenUp(id=self.spec.id, data_hash=data, weights_hash=weights, curve=curve))
         _arrived(folder)
 
-    def require_hope(self, folder: Path, go_on: GoOn | None) -> None:
+    def require_hope(self, folder: Path, go_on: GoOn) -> None:
         """Give a trial up again that was given up before, if that is still the judgement.
 
         Raises:
@@ -208,7 +213,7 @@ class _Subject:
         same = (found.id, found.data_hash, found.weights_hash) == (
             self.spec.id, self.dataset.hash, self.origin.weights_hash,
         )  # fmt: skip
-        if same and go_on is not None and not go_on(found.curve):
+        if same and not go_on(found.curve):
             raise HopelessError(found.curve)
 
     def rows(self) -> Splits:
@@ -216,7 +221,7 @@ class _Subject:
         with self.clock("load"):
             return _rows(self.bench.tokens(self.spec.data, self.spec.model), self.spec)
 
-    def train(self, folder: Path, go_on: GoOn | None = None) -> tuple[dict[str, Any], RunRecord]:
+    def train(self, folder: Path, go_on: GoOn = always) -> tuple[dict[str, Any], RunRecord]:
         """Train; returns dev's logits [N, C] and labels [N], and the record so far.
 
         Args:
@@ -262,7 +267,7 @@ class _Subject:
         )
         return {"dev.logits": found.dev_logits, "dev.labels": labels}, record
 
-    def _carried(self, rows: Splits, folder: Path, go_on: GoOn | None) -> Fit:
+    def _carried(self, rows: Splits, folder: Path, go_on: GoOn) -> Fit:
         """The training to its end: from its newest checkpoint, or from a beginning that another run has in common."""
         spec, bench = self.spec, self.bench
         onlooker = progress.Kept(folder, spec, bench.observer)
@@ -271,18 +276,18 @@ class _Subject:
         store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
         stages, per_epoch = bench.stages, training.per_epoch
         stops = stages.begin(spec, training, per_epoch)
+        self.clock.seconds["shared"] = sum(training.seconds.values())
         if training.step:
             bench.observer.say(f"goes on from step {training.step:,} of a run that is the same up to there")
 
         def reached() -> None:
             if training.step in stops:
                 stages.keep(spec, training, per_epoch)
-            if go_on is not None and training.is_at_rest and not go_on(training.curve):
+            if training.is_at_rest and not go_on(training.curve):
                 raise HopelessError(training.curve)
 
         with bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
             carry_through(training, store, bench.saving, bench.observer.say, reached)
-        self.clock.seconds["shared"] = stages.skipped.get(spec.id, 0.0)
         return training.fit()
 
     def _constant(self, splits: Splits) -> tuple[Splits, float]:

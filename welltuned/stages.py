@@ -44,13 +44,8 @@ def _fixed(spec: RunSpec) -> RunSpec:
 
 @dataclass
 class Stages:
-    """The runs to come, and the states from which they can go on.
+    """The runs to come, and the states from which they can go on."""
 
-    Attributes:
-        skipped: by a run's id, the seconds of work that another run had done for it.
-    """
-
-    skipped: dict[str, float] = field(default_factory=dict)
     _coming: dict[str, RunSpec] = field(default_factory=dict)
     _states: list[tuple[_Planned, State]] = field(default_factory=list)
 
@@ -73,9 +68,7 @@ class Stages:
         coming = [_planned(other, per_epoch) for other in self._coming.values()]
         reached = [state for planned, state in self._states if _step(state) <= own.shared(planned)]
         if reached:
-            furthest = max(reached, key=_step)
-            training.restore(furthest)
-            self.skipped[spec.id] = sum(furthest.numbers["seconds"].values())
+            training.restore(max(reached, key=_step))
         self._states = [
             (planned, state)
             for planned, state in self._states

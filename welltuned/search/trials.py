@@ -75,8 +75,9 @@ class Search:
         """The sampler by name, and its suggestions; each value of the space is tried on a candidate before.
 
         Raises:
-            UsageError: nothing varies, a value that the method refuses, or two that are the same.
+            UsageError: nothing varies, a value that the method refuses, two that are the same, or no such pruner.
         """
+        Pruner(self.pruner)
         if not self.space:
             raise UsageError("there is nothing to vary", where="--grid", mend="write --grid lr=1e-4,5e-4,1e-3")
         for name, part in self.space.items():
@@ -170,8 +171,7 @@ class Trials:
         records: list[RunRecord] = []
         try:
             for spec in specs:
-                go_on = None if self._plan.pruner is None else self._pruner.go_on
-                records.append(trial(spec, self.folder(spec), self._bench, go_on))
+                records.append(trial(spec, self.folder(spec), self._bench, self._pruner.go_on))
                 self._pruner.ended(records[-1].curve, whole=True)
         except HopelessError as hopeless:
             return self._given_up(result, hopeless.curve)
