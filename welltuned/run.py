@@ -29,7 +29,7 @@ from welltuned.checkpoints import CHECKPOINTS, Identity, Store, carry_through, f
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
-from welltuned.memory import out_of_memory_told
+from welltuned.memory import fewer, out_of_memory_told
 from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
 from welltuned.record import (
@@ -321,9 +321,8 @@ class _Subject:
             return predict(self.encoder, split, rows, self.compute, observer.advance, self._smaller)
 
     def _smaller(self, rows: int, told: str) -> None:
-        what = f"evaluation of {rows} rows at once did not fit the memory ({told}); done with {rows // 2} at once"
-        self.met.append(Incident(kind="memory", step=0, what=what, rows=rows // 2))
-        self.bench.observer.say(what)
+        self.met.append(fewer("evaluation", rows, told, step=0))
+        self.bench.observer.say(self.met[-1].what)
 
 
 def finished_run(spec: RunSpec, folder: Path, data_hash: str, weights_hash: str, *needed: str) -> RunRecord | None:

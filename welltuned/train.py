@@ -20,7 +20,7 @@ from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
-from welltuned.memory import in_pieces, spans
+from welltuned.memory import fewer, in_pieces, spans
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw, clipped, put_trained_back, rate, rate_of, set_rate, trained_tensors
 from welltuned.progress import Observer
@@ -50,25 +50,6 @@ class Fit:
     seconds: dict[str, float]
     alarms: list[Alarm]
     incidents: list[Incident]
-
-
-def fit(
-    encoder: Encoder,
-    method: Method[Any],
-    train: TokenizedSplit,
-    dev: TokenizedSplit,
-    spec: TrainSpec,
-    compute: Compute,
-    observer: Observer,
-    watch: Watch | None = None,
-) -> Fit:
-    """Train an encoder that a method is attached to, and leave it in the state of its best epoch.
-
-    Arguments and errors are those of :class:`Training`.
-    """
-    training = Training(encoder, method, train, dev, spec, compute, observer, watch)
-    training.run()
-    return training.fit()
 
 
 @dataclass
@@ -256,10 +237,12 @@ class Training:
 
     def _shrink(self, during: str, rows: int, told: str) -> None:
         """Do with half the rows at once from here on."""
-        half = self._at_once[during] = rows // 2
-        what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {half} at once"
-        self.incidents.append(Incident(kind="memory", step=self.step, what=what, rows=half))
-        self.observer.say(f"after step {self.step:,}: {what}; the batch of a step stays as it is, its dropout does not")
+        self._at_once[during] = rows // 2
+        met = fewer(during, rows, told, self.step)
+        self.incidents.append(met)
+        self.observer.say(
+            f"after step {self.step:,}: {met.what}; the batch of a step stays as it is, its dropout does not"
+        )
 
     def _rows(self) -> Ints:
         """The rows of the next step; the observer is told where an epoch begins or is gone on with."""

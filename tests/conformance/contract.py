@@ -21,6 +21,7 @@ from welltuned.methods._base import Method
 from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained
 from welltuned.spec import MethodSpec, TrainSpec
+from welltuned.train import Fit, Training
 
 CLASSES = 3
 LABELS = ("no", "yes", "maybe")
@@ -39,6 +40,13 @@ class Subject:
 
     def logits(self) -> Tensor:
         return logits_of(self.encoder, self.batch)
+
+
+def fit(*parts: Any) -> Fit:
+    """Train from the first step to the end; takes what :class:`Training` takes."""
+    training = Training(*parts)
+    training.run()
+    return training.fit()
 
 
 def tiny_spec(name: str, **config: Any) -> MethodSpec:

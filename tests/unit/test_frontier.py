@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conformance.contract import Subject, subject, tiny_spec
+from conformance.contract import Subject, fit, subject, tiny_spec
 from families import FAMILIES, tokenized, whole
 
 from welltuned import methods
@@ -22,7 +22,6 @@ from welltuned.frontier import Constant, Store, constant, identity
 from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
 from welltuned.spec import MethodSpec, TrainSpec
-from welltuned.train import fit
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")

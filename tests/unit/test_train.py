@@ -10,7 +10,7 @@ import numpy as np
 import peft
 import pytest
 import torch
-from conformance.contract import PLAIN, Subject, snapshot, subject, tiny_spec
+from conformance.contract import PLAIN, Subject, fit, snapshot, subject, tiny_spec
 from families import tokenized
 from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForSequenceClassification
@@ -24,7 +24,6 @@ from welltuned.errors import DivergedError
 from welltuned.pretrained import Pretrained, pretrained, without_pooler
 from welltuned.progress import Observer
 from welltuned.spec import MethodSpec, ModelSpec, TrainSpec
-from welltuned.train import fit
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")

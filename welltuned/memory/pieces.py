@@ -8,6 +8,7 @@ from typing import TypeVar
 from welltuned.errors import ResourceError
 from welltuned.memory.guard import release
 from welltuned.memory.measured import is_out_of_memory
+from welltuned.record import Incident
 
 _Found = TypeVar("_Found")
 
@@ -38,6 +39,12 @@ def in_pieces(
         smaller(size, told)
         release()
         size //= 2
+
+
+def fewer(during: str, rows: int, told: str, step: int) -> Incident:
+    """That so many rows at once did not fit at this step, and what was done; for the record."""
+    what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {rows // 2} at once"
+    return Incident(kind="memory", step=step, what=what, rows=rows // 2)
 
 
 def spans(rows: int, size: int) -> Iterator[slice]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from welltuned import stopping
 from welltuned.checkpoints import State
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
-from welltuned.memory import in_pieces, spans
+from welltuned.memory import fewer, in_pieces, spans
 from welltuned.optimizer import adamw, clipped, put_trained_back, rate, set_rate, trained_tensors
 from welltuned.pretraining.masked_lm import MaskedLM
 from welltuned.pretraining.masking import IGNORED, Masked, masked
@@ -174,10 +174,10 @@ class Pretraining:
 
     def _shrink(self, during: str, rows: int, told: str) -> None:
         """Do with half the rows at once from here on."""
-        half = self._at_once[during] = rows // 2
-        what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {half} at once"
-        self.incidents.append(Incident(kind="memory", step=self.step, what=what, rows=half))
-        self.observer.say(f"after step {self.step:,}: {what}")
+        self._at_once[during] = rows // 2
+        met = fewer(during, rows, told, self.step)
+        self.incidents.append(met)
+        self.observer.say(f"after step {self.step:,}: {met.what}")
 
     def _rate(self, step: int) -> float:
         return self.spec.lr * self._factor(step) * self.scale
