@@ -12,8 +12,9 @@ from welltuned.engine import resolve
 from welltuned.memory import footprint, longest_batch, measure_step, out_of_memory_told
 from welltuned.optimizer import adamw
 from welltuned.plan import Candidate
+from welltuned.provenance import provenance
 from welltuned.record import MemoryRecord, MemoryRow, write_json
-from welltuned.run import assembled, provenance
+from welltuned.run import assembled
 from welltuned.spec import RunSpec
 from welltuned.workbench import Workbench
 

@@ -7,40 +7,35 @@ trials: :func:`trial` trains and keeps scores and trained tensors, :func:`comple
 
 from __future__ import annotations
 
-import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from welltuned import __version__, alarms, artifact, card, methods, progress
-from welltuned.alarms import Reading, Removal
+from welltuned import alarms, artifact, card, methods, progress
 from welltuned.answering import Logits, predict
 from welltuned.batches import Ints, TokenizedSplit
 from welltuned.checkpoints import CHECKPOINTS, Identity, Store, carry_through, forget_checkpoints
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
+from welltuned.evidence import readings, removal
 from welltuned.memory import fewer, out_of_memory_told
 from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
+from welltuned.provenance import provenance
 from welltuned.record import (
-    Alarm,
     EpochRow,
     GivenUp,
     Incident,
-    Provenance,
     RunRecord,
-    installed_versions,
-    processor_name,
     read_arrays,
     read_record,
     read_run,
@@ -58,8 +53,6 @@ MODEL = "model/config.json"
 STATE = "state.safetensors"
 """The trained tensors of a trial, until it is completed or beaten."""
 GIVEN_UP = "given_up.json"
-CHECKED_ROWS = 64
-"""Dev rows on which a run is checked against itself without what was trained."""
 
 
 def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
@@ -230,7 +223,7 @@ class _Subject:
         """
         spec, bench, compute, splits = self.spec, self.bench, self.compute, self.rows()
         bench.require_fit(spec, splits["train"], len(self.dataset.labels), compute)
-        read = bench.tell(_read(splits, self.dataset.labels))
+        read = bench.tell(readings(splits, self.dataset.labels))
         encoder = self.encoder
         trained, total = _count(encoder, self.method.ledger(encoder.shape))
         learned = {name: splits[name] for name in ("train", "dev")}
@@ -240,7 +233,7 @@ class _Subject:
             learned, self.clock.seconds["features"] = self._constant(learned)
             found = self._carried(learned, folder, go_on)
             with self.clock("check"):
-                removed = _removed(encoder, self._assembled, learned["dev"], found.dev_logits, spec, compute)
+                removed = removal(encoder, self._assembled, learned["dev"], found.dev_logits, spec, compute)
         self.clock.seconds |= found.seconds
         labels = learned["dev"].known_labels
         record = RunRecord(
@@ -352,47 +345,6 @@ def assembled(spec: RunSpec, method: Method[Any], origin: Pretrained, classes: i
     return prepare(encoder, compute)
 
 
-def _read(splits: Splits, names: tuple[str, ...]) -> list[Alarm]:
-    """Alarms about what the model gets to read."""
-    readings = [
-        Reading(name, splits[name].known_labels, splits[name].cut, names, splits[name].max_length)
-        for name in ("train", "dev")
-    ]
-    return [alarm for reading in readings for alarm in alarms.raised(reading)]
-
-
-def _removed(
-    encoder: Encoder,
-    fresh: Callable[[], Encoder],
-    dev: TokenizedSplit,
-    logits: Logits,
-    spec: RunSpec,
-    compute: Compute,
-) -> Removal | None:
-    """The first dev rows as trained, and with everything but the head as training began; None where all is head.
-
-    Args:
-        fresh: makes an encoder as this one was before training.
-        logits: [N, C] of the dev rows, as trained.
-    """
-    head = {f"head.{name}" for name, _ in encoder.head.named_parameters()}
-    trained = {name: one for name, one in encoder.named_parameters() if one.requires_grad}
-    if trained.keys() <= head:
-        return None
-    before = fresh()
-    with torch.no_grad():
-        for name, one in before.named_parameters():
-            if name in head and name in trained:
-                one.copy_(trained[name])
-    few = dev.take(np.arange(min(len(dev), CHECKED_ROWS)))
-    rows = spec.train.eval_batch_size
-    return Removal(
-        trained=logits[: len(few)],
-        removed=predict(before, few, rows, compute),
-        tensors=len(trained.keys() - head),
-    )
-
-
 def _begin(folder: Path, spec: RunSpec, predictions: Mapping[str, Any]) -> None:
     """Spec and predictions; what an older run in the same folder left goes first, as it tells of other files."""
     require_there(folder)
@@ -436,30 +388,3 @@ def _count(encoder: Encoder, ledger: dict[str, int]) -> tuple[int, int]:
             why="its ledger and its attach do not agree for this encoder",
         )
     return trained, sum(parameter.numel() for parameter in encoder.parameters())
-
-
-class Hashed(Protocol):
-    """Anything that was read and says by a hash what it was."""
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 over the content."""
-
-
-def provenance(compute: Compute, data: Hashed, weights_hash: str) -> Provenance:
-    """With what a result was made on this machine."""
-    device = torch.cuda.get_device_name() if compute.device.type == "cuda" else "cpu"
-    return Provenance(
-        welltuned=__version__,
-        versions=installed_versions(),
-        python=platform.python_version(),
-        platform=f"{platform.system()} {platform.machine()}",
-        processor=processor_name(),
-        cores=psutil.cpu_count() or 1,
-        memory_bytes=psutil.virtual_memory().total,
-        device=device,
-        precision=f"{compute.precision}, {compute.engine} engine",
-        threads=torch.get_num_threads(),
-        data_hash=data.hash,
-        weights_hash=weights_hash,
-    )

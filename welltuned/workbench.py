@@ -22,7 +22,9 @@ from welltuned.memory import (
     available,
     bytes_of_checkpoints,
     bytes_stored,
+    fewer,
     footprint,
+    in_pieces,
     require_fit,
     resident,
 )
@@ -116,12 +118,12 @@ class Workbench:
             return splits, 0.0
         found, seconds = {}, 0.0
         for name, split in splits.items():
-            kept = self._constant(part, name, spec, encoder, split, compute)
+            kept = self._encoded(part, name, spec, encoder, split, compute)
             found[name] = split if kept is None else part.given(split, kept.values)
             seconds += 0.0 if kept is None else kept.seconds
         return found, seconds
 
-    def _constant(
+    def _encoded(
         self,
         part: frontier.Constant,
         name: str,
@@ -130,9 +132,28 @@ class Workbench:
         split: TokenizedSplit,
         compute: Compute,
     ) -> frontier.Kept | None:
-        """What is kept of one split; None where it is more than may be kept."""
-        rows, weights = spec.train.eval_batch_size, self.model(spec.model).weights_hash
-        key = frontier.identity(part, encoder, split, rows, weights, compute)
+        """What is kept of one split, in pieces that fit the memory; None where it is more than may be kept."""
+
+        def encoded(rows: int) -> frontier.Kept | None:
+            key = frontier.identity(part, encoder, split, rows, self.model(spec.model).weights_hash, compute)
+            return self._kept(key, part, name, encoder, split, rows, compute)
+
+        def smaller(rows: int, told: str) -> None:
+            self.observer.say(fewer("encoding", rows, told, step=0).what)
+
+        with self.guard(compute).watching(encoder, encoder.blocks):
+            return in_pieces(encoded, spec.train.eval_batch_size, len(split), "encoding", smaller)
+
+    def _kept(
+        self,
+        key: str,
+        part: frontier.Constant,
+        name: str,
+        encoder: Encoder,
+        split: TokenizedSplit,
+        rows: int,
+        compute: Compute,
+    ) -> frontier.Kept | None:
         if key in self._constants:
             return self._constants[key]
         store = frontier.Store(limit=self.cache_limit, say=self.observer.say)

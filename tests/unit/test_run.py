@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from families import write_examples
 from safetensors.numpy import load_file
 
 from welltuned import artifact, methods, run
+from welltuned.batches import Batch
 from welltuned.data import load_dataset
+from welltuned.encoders import Encoder
 from welltuned.errors import DataError, ResourceError, UsageError, WelltunedError
 from welltuned.plan import candidate
 from welltuned.progress import Observer
@@ -239,3 +242,22 @@ def test_what_does_not_fit_is_refused_before_the_first_step(
     run.run(spec("full", batch_size=most), tmp_path, close)
     with pytest.raises(ResourceError):
         run.run(spec("full", batch_size=most + 1), tmp_path / "more", close)
+
+
+def test_encoding_that_does_not_fit_is_done_in_smaller_pieces(
+    spec: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    whole = run.trial(spec("head"), tmp_path / "whole", Workbench(cache_limit=0))
+    below, sizes = Encoder.below, list[int]()
+
+    def narrow(encoder: Encoder, batch: Batch) -> torch.Tensor:
+        if len(batch) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(batch))
+        return below(encoder, batch)
+
+    monkeypatch.setattr(Encoder, "below", narrow)
+    parts = run.trial(spec("head"), tmp_path / "parts", Workbench(cache_limit=0))
+    assert 1 < max(sizes) <= 5
+    assert [row.train_loss for row in parts.curve] == pytest.approx([row.train_loss for row in whole.curve], abs=1e-5)

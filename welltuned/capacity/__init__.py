@@ -17,8 +17,8 @@ from welltuned.capacity.probe import Request
 from welltuned.engine import Compute, resolve
 from welltuned.memory import Footprint, available, footprint, longest_batch
 from welltuned.plan import Candidate
+from welltuned.provenance import provenance
 from welltuned.record import CapacityPart, CapacityRecord, CapacityRow, TrialRow, write_json
-from welltuned.run import provenance
 from welltuned.spec import RunSpec
 from welltuned.workbench import Workbench
 

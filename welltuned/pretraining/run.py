@@ -22,9 +22,9 @@ from welltuned.pretraining.masking import show
 from welltuned.pretraining.rows import packing, rows_of_step
 from welltuned.pretraining.tokens import identity_of, token_streams
 from welltuned.progress import Observer
+from welltuned.provenance import provenance
 from welltuned.record import read_record, require_room, whole_folder, write_json
 from welltuned.record.pretraining import MaskedToken, PretrainingRecord, StepRow, Unigram
-from welltuned.run import provenance
 from welltuned.spec import PretrainSpec
 
 SHOWN = 24

@@ -19,6 +19,7 @@ from welltuned.alarms import Rows
 from welltuned.data.dataset import Dataset, Labels
 from welltuned.engine import resolve
 from welltuned.errors import DataError, UsageError
+from welltuned.provenance import provenance
 from welltuned.record import (
     RunRecord,
     Score,
@@ -30,7 +31,7 @@ from welltuned.record import (
     write_arrays,
     write_json,
 )
-from welltuned.run import complete, provenance
+from welltuned.run import complete
 from welltuned.search.advice import edges, verdict
 from welltuned.search.space import space, told
 from welltuned.search.trials import Search, Trials

@@ -25,8 +25,8 @@ from welltuned.pretraining.rows import packing
 from welltuned.pretraining.run import verdict
 from welltuned.pretraining.tokens import token_streams
 from welltuned.progress import Observer
+from welltuned.provenance import provenance
 from welltuned.record.pretraining import StepRow, Unigram
-from welltuned.run import provenance
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, PretrainSpec, ShapeSpec
 
 COMPUTE = ComputeSpec(device="cpu", precision="fp32", engine="fast")
