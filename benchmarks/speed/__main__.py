@@ -50,10 +50,8 @@ def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Work
         for method, lr in RATES.items()
     }
     grids = {
-        "head grid, 3 rates x 2 lengths": replace(
-            base, method="head", settings=[(lr, epochs) for lr in GRID["head"] for epochs in (2, 3)]
-        ),
-        "lora grid, 3 rates x 2 lengths": replace(
+        "head grid": replace(base, method="head", settings=[(lr, epochs) for lr in GRID["head"] for epochs in (2, 3)]),
+        "lora grid": replace(
             base,
             method="lora",
             settings=[(lr, epochs) for lr in GRID["lora"] for epochs in (1, 2)],
