@@ -117,6 +117,17 @@ def test_what_differs_from_the_first_step_on_shares_nothing(
     assert [record.timings["shared"] for record in records] == [0, 0]
 
 
+def test_a_run_takes_no_state_that_waits_for_another(
+    make: Callable[..., RunSpec], tmp_path: Path, steps: list[int]
+) -> None:
+    alike = {"schedule": "constant", "warmup_ratio": 0}
+    between = make(2, lr=2e-3, **alike)
+    records = done([make(1, **alike), between, make(2, **alike)], tmp_path)
+    assert len(steps) == 4 * PER_EPOCH
+    assert [record.timings["shared"] > 0 for record in records] == [False, False, True]
+    require_same(records[1], tmp_path)
+
+
 def test_states_go_when_nobody_waits_for_them(make: Callable[..., RunSpec], tmp_path: Path) -> None:
     specs = [make(epochs, schedule="constant", warmup_ratio=0) for epochs in (1, 2)]
     bench = Workbench(stages=Stages())

@@ -10,7 +10,7 @@ from families import write_examples
 from welltuned import run as runs
 from welltuned.errors import UsageError
 from welltuned.plan import candidate
-from welltuned.record import EpochRow, RunRecord, SearchRecord
+from welltuned.record import EpochRow, RunRecord, SearchRecord, SearchTrial
 from welltuned.search import Search, search, space, trials
 from welltuned.search.pruning import PRUNERS, Pruner
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
@@ -104,6 +104,26 @@ def test_a_trial_that_falls_behind_is_given_up_and_not_chosen(
     assert whole.chosen == found.chosen
     for mine, other in zip(found.trials, whole.trials, strict=True):
         assert mine.number == 3 or (mine.dev, mine.dev_loss) == (other.dev, other.dev_loss)
+
+
+def test_a_trial_that_was_given_up_is_not_the_best_however_good_it_was(plan: Make, tmp_path: Path) -> None:
+    found = trials.Trials(plan("median"), tmp_path, Workbench())
+    found.done = [
+        SearchTrial(number=0, values={}, runs=[], dev=0.6, dev_loss=0.5),
+        SearchTrial(number=1, values={}, runs=[], dev=0.9, dev_loss=0.1, given_up=1),
+    ]
+    assert found.best.number == 0
+    assert found.budget.trials == 1
+
+
+def test_a_trial_that_was_given_up_can_be_trained_to_its_end_later(plan: Make, tmp_path: Path) -> None:
+    (spec,) = plan(None).runs({"lr": 1e-2})
+    for _ in range(2):
+        with pytest.raises(runs.HopelessError):
+            runs.trial(spec, tmp_path / "one", Workbench(), lambda _: False)
+    record = runs.trial(spec, tmp_path / "one", Workbench())
+    assert len(record.curve) == 3
+    assert not (tmp_path / "one" / runs.GIVEN_UP).exists()
 
 
 def test_a_search_that_was_cut_off_gives_up_the_same_trials_without_training_them(
