@@ -39,16 +39,12 @@ from welltuned.workbench import Workbench
 ROOT = Path(__file__).resolve().parents[2]
 RATES = {"full": 1e-4, "lora": 1e-3, "prefix": 1e-2, "head": 5e-3}
 GRID = {"full": [3e-5, 1e-4, 3e-4], "head": [1e-3, 5e-3, 1e-2], "lora": [3e-4, 1e-3, 3e-3]}
-PREFIX = {"length": "8"}
 
 
 def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Work]:
     """By name: one epoch of each method; the course sheet's grid, 3 rates x 2 lengths, of two of them."""
     base = Work(data, "minilm", "full", [], rows, dev_rows, precision=precision)
-    single = {
-        method: replace(base, method=method, settings=[(lr, 1)], options=PREFIX if method == "prefix" else {})
-        for method, lr in RATES.items()
-    }
+    single = {method: replace(base, method=method, settings=[(lr, 1)]) for method, lr in RATES.items()}
     grids = {
         "head grid": replace(base, method="head", settings=[(lr, epochs) for lr in GRID["head"] for epochs in (2, 3)]),
         "lora grid": replace(
@@ -56,7 +52,7 @@ def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Work
             method="lora",
             settings=[(lr, epochs) for lr in GRID["lora"] for epochs in (1, 2)],
             rows=rows // 4,
-            options={"schedule": "constant", "warmup_ratio": "0"},
+            training={"schedule": "constant", "warmup_ratio": "0"},
         ),
     }
     return {**single, **grids}

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import torch
-from work import Done, Work, answer
+from work import PROMPT, Done, Work, answer
 
 from welltuned.plan import candidate
 from welltuned.record import read_arrays
@@ -21,8 +21,9 @@ def do(work: Work) -> Done:
     data = DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows)
     model = ModelSpec(name=work.model, max_length=work.max_length)
     compute = ComputeSpec(device="cpu", precision=work.precision, engine=work.way)
+    expression = f"prefix:length={PROMPT}" if work.method == "prefix" else work.method
     specs = [
-        candidate(work.method, {"lr": lr, "epochs": epochs, "batch_size": work.batch_size, **work.options}).run(
+        candidate(expression, {"lr": lr, "epochs": epochs, "batch_size": work.batch_size, **work.training}).run(
             data, model, seed, compute
         )
         for seed in work.seeds

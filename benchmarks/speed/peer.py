@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import transformers
 from datasets import Dataset
-from peft import LoraConfig, PrefixTuningConfig, get_peft_model
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -19,7 +19,7 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
-from work import Done, Work, answer
+from work import PROMPT, Done, Work, answer
 
 from welltuned.data import load_dataset
 from welltuned.pretrained import pretrained
@@ -38,7 +38,7 @@ def model_for(work: Work, folder: str, seed: int) -> Any:
             model, LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=["query", "value"])
         )
     elif work.method == "prefix":
-        model = get_peft_model(model, PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=8))
+        model = get_peft_model(model, PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=PROMPT))
     return model
 
 

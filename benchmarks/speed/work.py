@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+PROMPT = 8
+"""Trained embeddings of a prefix, on both sides."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -16,6 +19,7 @@ class Work:
     Attributes:
         settings: (learning rate, epochs) of each trial.
         way: of the peer, "default" or "best" flags; of ours, "fast" or "plain".
+        training: of our options, those that are not the peer's defaults.
     """
 
     data: str
@@ -30,7 +34,7 @@ class Work:
     way: str = "default"
     precision: str = "fp32"
     threads: int = 2
-    options: dict[str, str] = field(default_factory=dict)
+    training: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -162,8 +162,10 @@ def test_rows_that_wait_together_are_computed_together(pair_model: Served) -> No
     with ThreadPoolExecutor(24) as pool:
         first = pool.submit(client.post, "/predict", json=ROW)
         until(lambda: forward.begun == 2)
-        rows = [pool.submit(client.post, "/predict", json=LONG if i % 2 else ROW) for i in range(20)]
-        until(lambda: len(service.line) == 20)
+        rows = []
+        for i in range(20):  # one behind the other, so that a short row is the oldest
+            rows.append(pool.submit(client.post, "/predict", json=LONG if i % 2 else ROW))
+            until(lambda: len(service.line) == len(rows))
         forward.open.set()
         assert first.result().is_success
         labels = [row.result().json()["label"] for row in rows]
