@@ -254,10 +254,22 @@ def epoch_batches(split: TokenizedSplit, batch_size: int, seed: int, epoch: int)
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def sorted_batches(split: TokenizedSplit, batch_size: int) -> Iterator[Batch]:
-    """Every row once, longest first, so that padding is least and memory peaks at once."""
-    for rows in _chunks(longest_first(split), batch_size):
+def sorted_batches(split: TokenizedSplit, batch_size: int, tokens: int | None = None) -> Iterator[Batch]:
+    """Every row once, longest first, so that padding is least and memory peaks at once.
+
+    Args:
+        tokens: of a batch at most, padding included, where a row has not more by itself.
+    """
+    order, lengths, done = longest_first(split), split.lengths, 0
+    while done < len(order):
+        rows = order[done : done + rows_within(tokens, lengths[order[done]], batch_size)]
         yield split.batch(rows)
+        done += len(rows)
+
+
+def rows_within(tokens: int | None, longest: int, most: int) -> int:
+    """How many rows as long as the longest have so many tokens together: one at least, ``most`` at most."""
+    return most if tokens is None else max(1, min(most, tokens // max(1, int(longest))))
 
 
 def longest_first(split: TokenizedSplit) -> Ints:

@@ -16,7 +16,7 @@ from welltuned.engine import Compute
 from welltuned.record import Alarm
 from welltuned.spec import RunSpec
 
-CHECKED_ROWS = 64
+CHECKED_ROWS = 16
 """Dev rows on which a run is checked against itself without what was trained."""
 
 

@@ -50,7 +50,7 @@ def _row(name: str, spec: RunSpec, bench: Workbench, measure: bool) -> MemoryRow
     split = bench.tokens(spec.data, spec.model)["train"]
     classes = len(dataset.labels)
     batch = longest_batch(split, spec.train.batch_size)
-    played = footprint(origin.config, spec.model.head, classes, spec.method, compute)
+    played = footprint(origin.config, spec.model.head, classes, spec.method, compute, evaluated=False)
     measured = None
     if measure:
         encoder = assembled(spec, methods.build(spec.method), origin, classes, compute)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from welltuned.answering import Logits, cross_entropy, predict
-from welltuned.batches import Ints, TokenizedSplit, epoch_batches
+from welltuned.batches import Ints, TokenizedSplit, epoch_batches, rows_within
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
@@ -208,7 +208,7 @@ class Training:
         self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.scale))
 
     def _gradients(self, rows: Ints) -> tuple[float, int]:
-        """The gradient of the mean loss over these rows, in pieces that fit the memory; returns loss and right answers.
+        """The gradient of the mean loss over these rows, in pieces that fit caches and memory; loss and right answers.
 
         Each piece's mean counts by its share of the rows, so that their sum is the mean over all; where the memory does
         not suffice, the step begins anew in pieces of half as many rows.
@@ -218,7 +218,13 @@ class Training:
             found = [self._piece(rows[one], len(rows)) for one in spans(len(rows), size)]
             return sum(loss for loss, _ in found), sum(right for _, right in found)
 
-        return in_pieces(whole, self._at_once["training"], len(rows), "training", self._begin_anew)
+        return in_pieces(whole, self._rows_at_once(rows), len(rows), "training", self._begin_anew)
+
+    def _rows_at_once(self, rows: Ints) -> int:
+        if self.train.features is not None:
+            return self._at_once["training"]
+        tokens, longest = self.compute.tokens_at_once, self.train.lengths[rows].max()
+        return rows_within(tokens, longest, self._at_once["training"])
 
     def _begin_anew(self, rows: int, told: str) -> None:
         self._optimizer.zero_grad(set_to_none=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from welltuned import frontier, methods
-from welltuned.batches import TokenizedSplit, tokenize
+from welltuned.batches import TokenizedSplit, rows_within, tokenize
 from welltuned.checkpoints import Saving
 from welltuned.data import load_dataset
 from welltuned.data.dataset import Dataset
@@ -209,8 +209,10 @@ class Workbench:
         key = (spec.model.id, spec.method.id, classes, spec.compute.id)
         if key not in self._footprints:
             config = self.model(spec.model).config
-            self._footprints[key] = footprint(config, spec.model.head, classes, spec.method, compute)
-        return self._footprints[key].step(min(spec.train.batch_size, len(split)), int(split.lengths.max()))
+            self._footprints[key] = footprint(config, spec.model.head, classes, spec.method, compute, evaluated=False)
+        rows, tokens = min(spec.train.batch_size, len(split)), int(split.lengths.max())
+        at_once = rows_within(compute.tokens_at_once, tokens, rows)
+        return self._footprints[key].step_in_pieces(rows, tokens, at_once)
 
 
 class Clock:

@@ -34,11 +34,12 @@ def fill(path: Path) -> None:
 def told(found: dict[str, Any]) -> str:
     """Machine, versions and the table in Markdown."""
     machine, versions = found["machine"], found["versions"]
+    rounds = min(task["rounds"] for task in found["tasks"].values())
     lines = [
         f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}, transformers "
         f"{versions['transformers']}, peft {versions['peft']}. {found['data']}; MiniLM; batches of 32; medians of "
-        f"{found['rounds']} rounds. On this processor a training step in bf16 is {found['bf16_speedup']:.2f} times as "
-        f"fast as in fp32, so the peer's best flags take {found['peer_best_precision']}.",
+        f"{rounds} rounds. On this processor a training step in bf16 is {found['bf16_speedup']:.2f} times as fast as "
+        f"in fp32, so the peer's best flags take {found['peer_best_precision']}.",
         "",
         "| " + " | ".join(HEADS) + " |",
         "|---|" + "---:|" * (len(HEADS) - 1),

@@ -28,6 +28,10 @@ __all__ = ["Compute", "prepare", "random_state", "resolve", "restore_random", "s
 _Model = TypeVar("_Model", bound=nn.Module)
 
 
+TOKENS_AT_ONCE = 2048
+"""Tokens that a CPU's caches take well: more at once go through no faster, and take more memory."""
+
+
 @dataclass(frozen=True)
 class Compute:
     """A resolved :class:`~welltuned.spec.ComputeSpec`: nothing is left to ``auto``."""
@@ -41,6 +45,11 @@ class Compute:
         """Matrix products in bf16 where chosen; master weights and reductions stay fp32."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
             yield
+
+    @property
+    def tokens_at_once(self) -> int | None:
+        """The most tokens that a pass takes well; a larger batch goes through in pieces. None for no limit."""
+        return None if self.engine == "plain" or self.device.type != "cpu" else TOKENS_AT_ONCE
 
 
 def resolve(spec: ComputeSpec) -> Compute:

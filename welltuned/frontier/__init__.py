@@ -64,7 +64,7 @@ class Constant:
         """Fill ``into`` [n, d]; returns the seconds that it took."""
         started = time.perf_counter()
         encoder.eval()
-        for batch in sorted_batches(split, batch_size):
+        for batch in sorted_batches(split, batch_size, compute.tokens_at_once):
             moved = batch.to(compute.device)
             with compute.arithmetic():
                 hidden = encoder.below(moved)  # [B, T, d]
@@ -93,7 +93,8 @@ def identity(
 ) -> str:
     """SHA-256 over everything that what is kept is a function of, to the last bit.
 
-    Tokens stand for data and tokenizer. Rows of a batch, threads, processor and versions decide about rounding.
+    Tokens stand for data and tokenizer. Rows and tokens of a batch, threads, processor and versions decide
+    about rounding.
     """
     versions = installed_versions()
     words: dict[str, Any] = {
@@ -101,6 +102,7 @@ def identity(
         "pooled": encoder.shape.head if part.pooled else None,
         "weights": weights_hash,
         "rows": batch_size,
+        "at_once": compute.tokens_at_once,
         "max_length": split.max_length,
         "types": split.has_types,
         "precision": compute.precision,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from welltuned import methods
+from welltuned.batches import rows_within
 from welltuned.engine import Compute
 from welltuned.errors import ResourceError
 from welltuned.memory.predicted import footprint
@@ -32,12 +33,14 @@ def require_fit(spec: RunSpec, origin: Pretrained, classes: int, tokens: int, co
         ResourceError: says whether a smaller batch would fit, and which.
     """
     rows, method = spec.train.batch_size, methods.build(spec.method)
+    at_once = rows_within(compute.tokens_at_once, tokens, rows)
     shape = origin.shape.with_head(spec.model.head, classes)
     trained = sum(method.ledger(shape).values())
-    if PLENTY * _coarse(shape, trained, rows, tokens + method.positions()) <= room:
+    if PLENTY * _coarse(shape, trained, at_once, tokens + method.positions()) <= room:
         return
-    played = footprint(origin.config, spec.model.head, classes, spec.method, compute)
-    if played.step(rows, tokens).peak <= room:
+    played = footprint(origin.config, spec.model.head, classes, spec.method, compute, evaluated=False)
+    peak = played.step_in_pieces(rows, tokens, at_once).peak
+    if peak <= room:
         return
     name, most = f"{spec.method.name} on {spec.model.name}", played.largest(room, tokens)
     if most == 0:
@@ -49,7 +52,7 @@ def require_fit(spec: RunSpec, origin: Pretrained, classes: int, tokens: int, co
         )
     raise ResourceError(
         f"{name} does not fit in batches of {rows}: a step on rows of {tokens} tokens takes "
-        f"{played.step(rows, tokens).peak / MIB:,.1f} MiB, and {room / MIB:,.1f} MiB are free",
+        f"{peak / MIB:,.1f} MiB, and {room / MIB:,.1f} MiB are free",
         where="--batch-size",
         mend=f"use --batch-size {most} or less (welltuned max-batch finds the largest that fits)",
     )

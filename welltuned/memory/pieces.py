@@ -48,8 +48,9 @@ def fewer(during: str, rows: int, told: str, step: int) -> Incident:
 
 
 def spans(rows: int, size: int) -> Iterator[slice]:
-    """The rows in pieces of at most this size."""
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+    """The rows in pieces of at most this size, as equal as can be."""
+    size = -(-rows // max(1, -(-rows // size)))
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, max(1, size)))
 
 
 def first_line(error: BaseException) -> str:

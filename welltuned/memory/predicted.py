@@ -35,6 +35,7 @@ from welltuned.batches import Batch
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare
 from welltuned.memory.meter import StorageMeter
+from welltuned.memory.pieces import spans
 from welltuned.memory.states import States, states
 from welltuned.model import WelltunedConfig, bare_encoder
 from welltuned.record import Memory
@@ -58,14 +59,14 @@ class Footprint:
         states: weights, gradients, optimizer state.
         held: [6] what the forward pass leaves for backward.
         forward, backward, evaluation: [E, 6] each moment of a training step's passes, and of a forward pass without
-            gradient, counted from where only weights and optimizer state stand.
+            gradient, counted from where only weights and optimizer state stand. The last may be left out.
     """
 
     states: States
     held: Coefficients
     forward: Coefficients
     backward: Coefficients
-    evaluation: Coefficients
+    evaluation: Coefficients | None
 
     def step(self, rows: int, tokens: int) -> Memory:
         """The training step on B rows of T tokens."""
@@ -88,8 +89,21 @@ class Footprint:
             how="closed form",
         )
 
+    def step_in_pieces(self, rows: int, tokens: int, at_once: int) -> Memory:
+        """The training step on B rows of T tokens that takes no more than ``at_once`` of them through together.
+
+        From the second piece on the gradients of the first stand there; the peaks of that are bounded from above.
+        """
+        if rows <= at_once:
+            return self.step(rows, tokens)
+        whole = self.step(max(len(range(rows)[piece]) for piece in spans(rows, at_once)), tokens)
+        peaks = {name: getattr(whole, name) + self.states.gradients for name in ("forward", "backward")}
+        peak = max(*peaks.values(), whole.step)
+        return whole.model_copy(update={**peaks, "peak": peak, "how": "closed form, at most"})
+
     def evaluating(self, rows: int, tokens: int) -> int:
         """Peak bytes of a forward pass without gradient, weights included."""
+        assert self.evaluation is not None
         return self.states.weights + int((self.evaluation @ _terms(rows, tokens)).max(initial=0))
 
     def largest(self, limit: int, tokens: int, *, train: bool = True) -> int:
@@ -110,7 +124,15 @@ class Footprint:
         return " + ".join(reversed(told)).replace("+ -", "- ") or "0"
 
 
-def footprint(backbone: PreTrainedConfig, pooling: str, classes: int, spec: MethodSpec, compute: Compute) -> Footprint:
+def footprint(
+    backbone: PreTrainedConfig,
+    pooling: str,
+    classes: int,
+    spec: MethodSpec,
+    compute: Compute,
+    *,
+    evaluated: bool = True,
+) -> Footprint:
     """Play a step of a method on an encoder of this structure through, without content.
 
     Args:
@@ -119,12 +141,15 @@ def footprint(backbone: PreTrainedConfig, pooling: str, classes: int, spec: Meth
         classes: C.
         spec: the method.
         compute: decides which tensors there are: engine and precision.
+        evaluated: play a pass without gradient, too.
     """
     with torch.random.fork_rng(), FakeTensorMode(allow_non_fake_inputs=True):
         encoder = _blueprint(backbone, pooling, classes, spec, compute)
         training = [_played(partial(_step, encoder, compute), encoder, compute, *size) for size in PLAYED]
         encoder.eval()
-        evaluation = [_played(partial(_forward, encoder, compute), encoder, compute, *size)[0] for size in PLAYED]
+        passes = [
+            _played(partial(_forward, encoder, compute), encoder, compute, *size)[0] for size in PLAYED if evaluated
+        ]
     middle = training[0][1]
     moments = _solved([history for history, _ in training])
     return Footprint(
@@ -132,7 +157,7 @@ def footprint(backbone: PreTrainedConfig, pooling: str, classes: int, spec: Meth
         held=_solved([history[at : at + 1] for history, at in training])[0],
         forward=np.unique(moments[:middle], axis=0),
         backward=np.unique(moments[middle:], axis=0),
-        evaluation=np.unique(_solved(evaluation), axis=0),
+        evaluation=np.unique(_solved(passes), axis=0) if evaluated else None,
     )
 
 
