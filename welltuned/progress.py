@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from welltuned.errors import DataError, ResourceError
@@ -45,6 +46,13 @@ class Kept(Observer):
         self._earlier = _earlier(self._path, spec)
         self._progress, self._written = Progress(spec=spec), -SELDOM
         self._write()
+
+    def starts_from(self, curve: Sequence[EpochRow]) -> None:
+        """The epochs that the run has in common with another, and so does not train itself."""
+        if len(curve) > len(self._earlier):
+            self._earlier = list(curve)
+            self._progress = self._progress.model_copy(update={"curve": self._earlier})
+            self._write()
 
     def stage(self, title: str, total: int) -> None:
         """Handed on."""

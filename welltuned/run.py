@@ -271,6 +271,7 @@ class _Subject:
         stops = stages.begin(spec, training, per_epoch)
         self.clock.seconds["shared"] = sum(training.seconds.values())
         if training.step:
+            onlooker.starts_from(training.curve)
             bench.observer.say(f"goes on from step {training.step:,} of a run that is the same up to there")
 
         def reached() -> None:

@@ -151,7 +151,7 @@ def main() -> None:
         results[name] = {**found, "rounds": arguments.rounds, "ceiling": ceiling}
         ordered = {name: results[name] for name in chosen if name in results}
         path.write_text(json.dumps({**told, "tasks": ordered}, indent=1) + "\n")  # what is measured so far
-    fill(path)
+    fill()
 
 
 if __name__ == "__main__":

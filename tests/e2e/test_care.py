@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,36 @@ def test_nothing_is_drawn_or_moved_for_who_listens(
     asked = ("--methods", "head", "--max-length", "16", "--out", tmp_path / "memory")
     table = on_a_terminal("memory", problem, "--model", bert, *asked, **told)
     assert not any(sign in table for sign in (*DRAWN, "\x1b[3")), table
+
+
+COLOURED = re.compile(r"\x1b\[(?:\d+;)*(?:[349][0-7]|[34]8)(?:;\d+)*m")
+
+
+def test_no_color_takes_the_colours_alone(problem: Path, bert: Path, tmp_path: Path) -> None:
+    asked = ("--method", "full", "--epochs", "2", "--max-length", "16", "--device", "cpu", "--out", tmp_path / "out")
+    plain = on_a_terminal("train", problem, "--model", bert, *asked, NO_COLOR="1")
+    assert MOVED[0] in plain
+    assert not COLOURED.search(plain)
+    with_colours = on_a_terminal("train", problem, "--model", bert, *asked[:-1], tmp_path / "other")
+    assert COLOURED.search(with_colours)
+
+
+def test_a_narrow_terminal_is_told_row_by_row(problem: Path, bert: Path, tmp_path: Path) -> None:
+    asked = ("--methods", "head,full", "--max-length", "16", "--out", tmp_path / "memory", "--no-measure")
+    said = on_a_terminal("memory", problem, "--model", bert, *asked, COLUMNS="40")
+    assert "…" not in said
+    lines = said.replace("\r", "").splitlines()
+    assert lines.count("  how: predicted") == 2
+    assert sum(line.startswith("  peak in backward: ") for line in lines) == 2
+
+
+def test_without_a_terminal_a_run_says_little(problem: Path, bert: Path, tmp_path: Path) -> None:
+    asked = ("--method", "full", "--epochs", "3", "--max-length", "16", "--device", "cpu", "--out", tmp_path / "out")
+    command = [sys.executable, "-m", "welltuned", "train", problem, "--model", bert, *asked]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True)
+    assert "\r" not in done.stderr + done.stdout
+    assert "\x1b" not in done.stderr + done.stdout
+    assert len(done.stderr.splitlines()) <= 3 + 9  # a line an epoch, and nine more
 
 
 def test_a_bar_moves_on_a_terminal(problem: Path, bert: Path, tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_a_run_taken_up_again_keeps_the_epochs_before(tmp_path: Path) -> None:
     assert left(tmp_path).curve == [RUN.curve[4]]
 
 
+def test_epochs_in_common_with_another_run_are_shown_from_the_start(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, RUN.spec, Observer())
+    kept.starts_from(RUN.curve[:3])
+    assert left(tmp_path).curve == RUN.curve[:3]
+    kept.epoch(RUN.curve[3], 7)
+    assert left(tmp_path).curve == RUN.curve[:4]
+
+
 def test_a_disk_that_fails_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise ResourceError("full")

@@ -76,10 +76,12 @@ class Model:
 
 def main() -> None:
     """Answer the texts of the command line, or the lines of stdin."""
+    texts = sys.argv[1:]
+    if texts in (["-h"], ["--help"]) or (not texts and sys.stdin.isatty()):
+        print(__doc__)
+        return
     model = Model(Path(__file__).parent)
-    rows = (
-        [sys.argv[1:]] if len(sys.argv) > 1 else [line.rstrip("\n").split("\t") for line in sys.stdin if line.strip()]
-    )
+    rows = [texts] if texts else [line.rstrip("\n").split("\t") for line in sys.stdin if line.strip()]
     for row in rows:
         if len(row) != model.told["columns"]:
             sys.exit(f"{len(row)} texts where {model.told['columns']} are needed: {row}")

@@ -113,7 +113,8 @@ class Compared:
         runs = next((row.runs for row in self.record.table if row.name == wanted and row.runs), None)
         if runs is None:
             able = ", ".join(row.name for row in self.record.table if row.runs)
-            raise ParameterError(f"there is no model of {wanted!r}", why=self.verdict, mend=f"choose among {able}")
+            why = self.verdict if name is None else "no line of the table with a model is called so"
+            raise ParameterError(f"there is no model of {wanted!r}", why=why, mend=f"choose among {able}")
         return Classifier.load(self.folder / "runs" / runs[0])
 
     def __repr__(self) -> str:

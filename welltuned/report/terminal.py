@@ -245,6 +245,23 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
     return facts + [("alarm", f"{one.what}; to mend it: {one.mend}") for one in record.alarms]
 
 
+def stacked(table: Table) -> str:
+    """A table for who has no room for it: row by row, each with the names of its columns and what stands there."""
+    title = [] if table.title is None else [str(table.title)]
+    names = [" ".join(str(column.header).replace("-\n", "").split()) for column in table.columns]
+    rows = zip(*(column.cells for column in table.columns), strict=True)
+    told = [
+        "\n".join(
+            f"{'  ' if at else ''}{name}: {cell}" if at and name else f"{'  ' if at else ''}{cell}"
+            for at, (name, cell) in enumerate(zip(names, map(str, row), strict=True))
+            if cell
+        )
+        for row in rows
+    ]
+    caption = [] if table.caption is None else [str(table.caption)]
+    return "\n\n".join([*title, *told, *caption])
+
+
 def _plain(text: str) -> str:
     """Text without control characters, so that a label cannot steer the terminal."""
     return "".join(sign if sign.isprintable() else " " for sign in text)

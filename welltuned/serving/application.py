@@ -53,7 +53,14 @@ class Service:
 
 
 def _with_paths(service: Service) -> FastAPI:
-    app = FastAPI(title="Welltuned", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Welltuned",
+        version=__version__,
+        description=ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # "/predict/" is told what "/predict" is called, not sent there
+    )
     answering = Answering(service.models, service.line, service.limits, service.metrics)
 
     @app.post(

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from welltuned.record import Alarm
-from welltuned.report.terminal import comparison_table, run_table
+from welltuned.report.terminal import comparison_table, run_table, stacked
 
 
 def printed(table, width=100, **kwargs):
@@ -43,6 +43,16 @@ def test_fits_a_hundred_columns_and_cuts_nothing(comparison):
     text = printed(comparison_table(comparison))
     assert max(map(len, text.splitlines())) <= 100
     assert "…" not in text
+
+
+def test_without_room_every_figure_stands_by_its_column(comparison):
+    text = stacked(comparison_table(comparison))
+    row = next(part for part in text.split("\n\n") if part.startswith("lora"))
+    assert row.splitlines()[1:] == [
+        "  model: minilm", "  trained parameters: 148,226", "  trained share: 0.65%", "  memory peak MiB: 649",
+        "  seconds: 171", "  dev accuracy: 72.2%", "  test accuracy (95% interval): 71.1% (69.0 to 73.1)",
+    ]  # fmt: skip
+    assert "full on bert-large failed: needs about 6.1 GiB" in text.split("\n\n")[-1]
 
 
 def test_no_escape_codes_without_terminal_or_with_no_color(comparison, monkeypatch):

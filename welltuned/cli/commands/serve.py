@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from welltuned.cli import options
 from welltuned.serving.limits import Limits
 
 
@@ -48,11 +47,12 @@ def command(
             help="Folders of runs, comparisons or searches; the first answers by default.",
         ),
     ],
-    limits: LimitOptions,
     host: Annotated[str, typer.Option(help="Address to listen at; beyond this machine only with a key.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)] = 8000,
     threads: Annotated[int | None, typer.Option(help="Threads of arithmetic; else one a core.", min=1)] = None,
-    json: options.Json = False,
+    *,
+    limits: LimitOptions,
+    json: Annotated[bool, typer.Option("--json", help="Tell address and models as one line of JSON.")] = False,
 ) -> None:
     """Answer over HTTP with finished runs, until told to stop.
 
@@ -89,6 +89,11 @@ def command(
             if json:
                 print(dumps({"address": server.address(at), "models": found.names}, ensure_ascii=False), flush=True)
                 return
-            stdout.print(f"serving {', '.join(found.names)} at {server.address(at)}", markup=False, soft_wrap=True)
+            told = "model" if len(found.names) == 1 else "models"
+            stdout.print(
+                f"answering at {server.address(at)}/predict with the {told} {', '.join(found.names)}; Ctrl-C stops",
+                markup=False,
+                soft_wrap=True,
+            )
 
         server.run(service, at, started)

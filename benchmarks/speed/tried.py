@@ -1,0 +1,203 @@
+"""Where a training step spends its time, and what some further means would bring on this machine.
+
+    python benchmarks/speed/tried.py DATA
+
+Writes benchmarks/results/speed_tried.json; page.py puts it into docs/speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from welltuned import methods
+from welltuned.answering import predict
+from welltuned.batches import TokenizedSplit
+from welltuned.encoders import Encoder
+from welltuned.engine import Compute, resolve
+from welltuned.plan import candidate
+from welltuned.progress import Observer
+from welltuned.record import installed_versions, processor_name
+from welltuned.run import assembled, trial
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.train import Training
+from welltuned.workbench import Workbench
+
+OUT = Path(__file__).resolve().parents[1] / "results" / "speed_tried.json"
+TOKENS, WIDTH, WIDE = 2048, 384, 1536
+PARTS = {
+    "matrix products": ("aten::mm", "aten::addmm"),
+    "activation (GELU)": ("aten::gelu", "aten::gelu_backward"),
+    "layer norm": ("aten::native_layer_norm", "aten::native_layer_norm_backward"),
+    "dropout of hidden states": ("_ByteDropout", "_ByteDropoutBackward"),
+    "gradient norm": ("aten::linalg_vector_norm", "aten::_foreach_norm"),
+    "optimizer": ("aten::_fused_adamw_",),
+}
+ATTENTION = ("welltuned::attend", "welltuned::attend_backward")
+WHOLE = {*ATTENTION, "_ByteDropout", "_ByteDropoutBackward"}
+"""Operations that are counted with what they call."""
+
+
+def shortest(work: Callable[[], Any], repeats: int = 7, calls: int = 5) -> float:
+    """Seconds of one call, the least of a few rounds."""
+    work()
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        for _ in range(calls):
+            work()
+        best = min(best, (time.perf_counter() - started) / calls)
+    return best
+
+
+def products() -> dict[str, float]:
+    """FLOP a second of a feed-forward product in each arithmetic, casts of bf16 not counted."""
+    x, weight = torch.randn(TOKENS, WIDTH), torch.randn(WIDE, WIDTH)
+    flop, found = 2 * TOKENS * WIDTH * WIDE, {}
+    for name in ("highest", "medium"):
+        torch.set_float32_matmul_precision(name)
+        found[f"fp32, {name}"] = flop / shortest(lambda: nn.functional.linear(x, weight))
+    torch.set_float32_matmul_precision("highest")
+    low, low_weight = x.bfloat16(), weight.bfloat16()
+    found["bf16"] = flop / shortest(lambda: nn.functional.linear(low, low_weight))
+    return found
+
+
+def queries_keys_values() -> dict[str, float]:
+    """Seconds forward and backward of the three projections apart, and as one product."""
+    x = torch.randn(TOKENS, WIDTH, requires_grad=True)
+    apart = [nn.Linear(WIDTH, WIDTH) for _ in range(3)]
+    merged = nn.Linear(WIDTH, 3 * WIDTH)
+    return {
+        "apart": shortest(lambda: torch.cat([one(x) for one in apart], dim=1).sum().backward()),
+        "merged": shortest(lambda: merged(x).sum().backward()),
+    }
+
+
+class Bench:
+    """One method on the data, ready to train."""
+
+    def __init__(self, data: str, method: str, rows: int, epochs: int = 1) -> None:
+        self.compute: Compute = resolve(ComputeSpec(device="cpu", precision="fp32", engine="fast"))
+        given = DataSpec(source=data, max_train_samples=rows, max_eval_samples=32)
+        plan = candidate(method, {"lr": 1e-4, "epochs": epochs, "batch_size": 32})
+        compute = ComputeSpec(device="cpu", precision="fp32", engine="fast")
+        self.spec: RunSpec = plan.run(given, ModelSpec(name="minilm", max_length=256), 0, compute)
+        self.bench = Workbench(cache_limit=0)
+        self.rows: dict[str, TokenizedSplit] = self.bench.tokens(self.spec.data, self.spec.model)
+
+    def encoder(self) -> Encoder:
+        classes = len(self.bench.dataset(self.spec.data).labels)
+        origin, method = self.bench.model(self.spec.model), methods.build(self.spec.method)
+        return assembled(self.spec, method, origin, classes, self.compute)
+
+    def training(self, encoder: Encoder) -> Training:
+        method = methods.build(self.spec.method)
+        train, dev = self.rows["train"], self.rows["dev"]
+        return Training(encoder, method, train, dev, self.spec.train, self.compute, Observer())
+
+
+def parts(bench: Bench) -> dict[str, float]:
+    """Shares of the time of an epoch's steps, as torch's profiler sees them."""
+    encoder = bench.encoder()
+    bench.training(encoder).run(until=3)  # memory is touched for the first time
+    training = bench.training(encoder)
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        training.run(until=training.steps - 1)
+    taken: Counter[str] = Counter()
+    counted = 0.0
+    for event in seen.key_averages():
+        whole = event.key in WHOLE
+        seconds = (event.cpu_time_total if whole else event.self_cpu_time_total) / 1e6
+        for part, names in {**PARTS, "attention": ATTENTION}.items():
+            if event.key in names:
+                taken[part] += seconds
+                counted += seconds
+    everything = sum(event.self_cpu_time_total for event in seen.key_averages()) / 1e6
+    taken["all else"] = everything - counted
+    return {part: seconds / everything for part, seconds in taken.most_common()}
+
+
+def compiled(bench: Bench) -> dict[str, float]:
+    """Seconds of an epoch's steps with blocks as they are and compiled, and what compiling took."""
+    found = {}
+    for name in ("as it is", "compiled"):
+        encoder = bench.encoder()
+        if name == "compiled":
+            for block in encoder.blocks:
+                block.compile(dynamic=True)
+        started = time.perf_counter()
+        first = bench.training(encoder)
+        first.run(until=first.steps - 1)
+        warm = time.perf_counter() - started
+        again = bench.training(encoder)
+        again.run(until=again.steps - 1)
+        found[name] = again.seconds["train"]
+        found[f"{name}, first time"] = warm
+    return found
+
+
+def head(bench: Bench, folder: Path) -> dict[str, float]:
+    """Seconds of a step, of all steps and of a whole trial of head-tuning, once the features are kept."""
+    runs = [bench.spec.model_copy(update={"train": bench.spec.train.model_copy(update={"seed": s})}) for s in range(4)]
+    trial(runs[0], folder / "first", bench.bench)
+    found = []
+    for run in runs[1:]:
+        started = time.perf_counter()
+        record = trial(run, folder / run.name, bench.bench)
+        found.append((time.perf_counter() - started, record.timings["train"]))
+    whole, steps = (statistics.median(column) for column in zip(*found, strict=True))
+    count = len(bench.rows["train"]) / run.train.batch_size * run.train.epochs
+    return {"trial": whole, "steps": steps, "step": steps / count}
+
+
+def evaluated(bench: Bench) -> dict[str, float]:
+    """Tokens a second of answering, by the most tokens at once."""
+    encoder, rows, found = bench.encoder(), bench.rows["train"], {}
+    plain = Compute(torch.device("cpu"), "fp32", "plain")  # no limit of its own
+    for at_once in (4, 8, 16, 32, 64):
+        seconds = shortest(partial(predict, encoder, rows, at_once, plain), repeats=3, calls=1)
+        found[f"{at_once} rows"] = int(rows.lengths.sum()) / seconds
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--rows", type=int, default=256)
+    arguments = parser.parse_args()
+    torch.set_num_threads(psutil.cpu_count() or 1)
+    full, lora = (Bench(arguments.data, method, arguments.rows) for method in ("full", "lora"))
+    with tempfile.TemporaryDirectory() as folder:
+        heads = head(Bench(arguments.data, "head", arguments.rows, epochs=8), Path(folder))
+    found: dict[str, Any] = {
+        "products": products(),
+        "queries, keys and values": queries_keys_values(),
+        "evaluation": evaluated(full),
+        "parts": {"full": parts(full), "lora": parts(lora)},
+        "compile": compiled(full),
+        "head": heads,
+        "rows": arguments.rows,
+        "machine": {"processor": processor_name(), "cores": psutil.cpu_count()},
+        "python": platform.python_version(),
+        "versions": installed_versions(),
+    }
+    OUT.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
