@@ -82,12 +82,12 @@ def tried(found: dict[str, Any]) -> str:
         "",
         f"{found['machine']['processor']}, {found['machine']['cores']} cores, MiniLM, {found['rows']} rows of BoolQ.",
         "",
-        f'- Products, GFLOP/s: fp32 {gflops["fp32, highest"]}, fp32 through oneDNN\'s "medium" {gflops["fp32, medium"]}, '
+        f'- Products, GFLOP/s: fp32 {gflops["fp32, highest"]}, through oneDNN\'s "medium" {gflops["fp32, medium"]}, '
         f"bf16 {gflops['bf16']}.",
-        f"- Queries, keys and values of 2,048 tokens, forward and backward: {three:.1f} ms apart, {merged:.1f} ms as one "
-        "product.",
-        f"- torch.compile of the blocks: {before:.1f} s of steps become {after:.1f} s; with the compiling, the first time "
-        f"takes {steps:.1f} s.",
+        f"- Queries, keys and values of 2,048 tokens, forward and backward: {three:.1f} ms apart, {merged:.1f} ms as "
+        "one product.",
+        f"- torch.compile of the blocks: {before:.1f} s of steps become {after:.1f} s; with the compiling, the first "
+        f"time takes {steps:.1f} s.",
         f"- Evaluation, tokens a second by rows at once: {rates}.",
         f"- A step of head-tuning on features that were kept takes {1e3 * head['step']:.2f} ms; a trial of it on "
         f"{found['rows']} rows {head['trial']:.2f} s in all, of which {head['steps']:.2f} s are steps.",
@@ -102,8 +102,8 @@ def reduced(found: dict[str, Any]) -> str:
     taken = found["training_seconds"]
     return (
         f"{found['data']}, {found['plan']['epochs']} epochs of full fine-tuning, {found['seeds']} seeds: dev accuracy "
-        f"{means['bf16']:.2%} in bf16, {means['fp32']:.2%} in fp32; paired difference {100 * apart['value']:+.2f} points "
-        f"({100 * apart['low']:+.2f} to {100 * apart['high']:+.2f}). Training took {taken['bf16']:.0f} s and "
+        f"{means['bf16']:.2%} in bf16, {means['fp32']:.2%} in fp32; paired difference {100 * apart['value']:+.2f} "
+        f"points ({100 * apart['low']:+.2f} to {100 * apart['high']:+.2f}). Training took {taken['bf16']:.0f} s and "
         f"{taken['fp32']:.0f} s."
     )
 
