@@ -18,7 +18,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 SIDES = ("ours", "peer, default flags", "peer, best flags")
 HEADS = (
     "task", "Welltuned", "peer, default", "peer, best", "times faster than default", "than best",
-    "peak memory, ours / default", "share of ceiling", "dev accuracy, ours less peer (95%)",
+    "tokens/s, ours / best", "peak memory, ours / default", "share of ceiling", "dev accuracy, ours less peer (95%)",
 )  # fmt: skip
 
 
@@ -61,6 +61,7 @@ def _line(name: str, task: dict[str, Any]) -> list[str]:
         *(f"{side['seconds']:.1f} s" for side in (ours, default, best)),
         f"{default['seconds'] / ours['seconds']:.1f}",
         f"{best['seconds'] / ours['seconds']:.1f}",
+        f"{ours['tokens'] / ours['train_seconds']:,.0f} / {best['tokens'] / best['train_seconds']:,.0f}",
         f"{ours['peak_bytes'] / 1e9:.1f} / {default['peak_bytes'] / 1e9:.1f} GB",
         f"{ours['share_of_ceiling']:.0%}",
         f"{100 * apart['value']:+.1f} ({100 * apart['low']:+.1f} to {100 * apart['high']:+.1f})",

@@ -10,7 +10,7 @@ from families import FAMILIES, examples, tokenized
 from hypothesis import given
 from hypothesis import strategies as st
 
-from welltuned.batches import TokenizedSplit, epoch_batches, sorted_batches, tokenize
+from welltuned.batches import TokenizedSplit, epoch_batches, rows_within, sorted_batches, tokenize
 from welltuned.data.dataset import Split
 from welltuned.pretrained import Pretrained
 from welltuned.record import Truncation
@@ -222,3 +222,15 @@ def test_sorted_batches_begin_with_the_longest() -> None:
     split = ragged([3, 9, 1, 7, 7])
     batches = list(sorted_batches(split, 2))
     assert [batch.rows.tolist() for batch in batches] == [[1, 3], [4, 0], [2]]
+
+
+def test_sorted_batches_keep_to_their_tokens() -> None:
+    split = ragged([3, 9, 1, 7, 7])
+    assert [batch.rows.tolist() for batch in sorted_batches(split, 2, 14)] == [[1], [3, 4], [0, 2]]
+    assert [batch.rows.tolist() for batch in sorted_batches(split, 9, 8)] == [[1], [3], [4], [0, 2]]
+
+
+def test_one_row_is_taken_however_long() -> None:
+    assert rows_within(8, 100, 32) == 1
+    assert rows_within(None, 100, 32) == 32
+    assert rows_within(250, 100, 32) == 2

@@ -18,7 +18,7 @@ from conformance.contract import PLAIN, subject, tiny_spec
 from families import tokenized
 from torch import nn
 
-from welltuned import methods
+from welltuned import engine, methods
 from welltuned.engine import Compute, prepare
 from welltuned.errors import ResourceError
 from welltuned.memory import Guard
@@ -104,6 +104,28 @@ def test_the_effective_batch_stays(method: str, tiny: Find) -> None:
         assert one.grad_norm == pytest.approx(other.grad_norm, rel=1e-3)
         assert one.lr == other.lr
     np.testing.assert_allclose(whole.dev_logits, pieces.dev_logits, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_pieces_for_the_caches_train_the_same(method: str, tiny: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = finished(begun(tiny("bert"), method))
+    monkeypatch.setattr(engine, "TOKENS_AT_ONCE", 40)
+    training = begun(tiny("bert"), method)
+    with failing_above(training, 99, ERRORS["cpu"]) as passed:
+        pieces = finished(training)
+    assert max(passed) < SPEC.batch_size
+    assert pieces.incidents == []
+    for one, other in zip(whole.curve, pieces.curve, strict=True):
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+        assert one.grad_norm == pytest.approx(other.grad_norm, rel=1e-3)
+    np.testing.assert_allclose(whole.dev_logits, pieces.dev_logits, atol=1e-3)
+
+
+def test_the_plain_engine_takes_batches_whole(tiny: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "TOKENS_AT_ONCE", 40)
+    assert FAST.tokens_at_once == 40
+    assert PLAIN.tokens_at_once is None
+    assert Compute(torch.device("cuda"), "fp32", "fast").tokens_at_once is None
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
 import torch
 from conformance.contract import CLASSES, tiny_spec
 from families import MAIN
+from torch import nn
 
 from welltuned import methods
 from welltuned.batches import Batch
 from welltuned.engine import Compute, prepare
 from welltuned.memory import Footprint, footprint, measure_step
+from welltuned.memory.meter import StorageMeter
 from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.record import Memory
@@ -67,6 +70,34 @@ def test_a_block_of_bert_by_hand(tiny: Find) -> None:
     assert played.held[4] == layers * block + below
     assert played.held[5] == layers * 5 * heads + 4
     assert f"{layers * 5 * heads + 4:,}*B*T*T + {layers * block + below:,}*B*T" in played.formula()
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_pieces_are_bounded_from_above(method: str, tiny: Find) -> None:
+    """The second piece of a step, measured while the gradients of the first stand there."""
+    spec, origin = tiny_spec(method), tiny("bert")
+    encoder, built = origin.encoder("mean", CLASSES, 0), methods.build(spec)
+    built.attach(encoder)
+    encoder.frontier = built.frontier(encoder.shape)
+    prepare(encoder, FAST)
+    predicted = footprint(origin.config, "mean", CLASSES, spec, FAST).step_in_pieces(15, 56, 8)
+    meter = StorageMeter()
+    for piece in range(2):
+        batch = batch_of(8, 56)
+        gradients = [one.grad for one in encoder.parameters() if one.grad is not None]
+        meter.ignore([*encoder.parameters(), *encoder.buffers(), *gradients, batch.ids, batch.mask, batch.rows])
+        with meter if piece else contextlib.nullcontext():
+            nn.functional.cross_entropy(encoder(batch), batch.labels).backward()
+    standing = predicted.weights + predicted.optimizer + predicted.gradients
+    assert (predicted.rows, predicted.how) == (8, "closed form, at most")
+    assert standing + meter.peak <= predicted.peak + PIECES
+    assert predicted.peak <= standing + meter.peak + predicted.gradients + PIECES
+
+
+def test_a_batch_that_is_one_piece_is_a_step(tiny: Find) -> None:
+    played = footprint(tiny("bert").config, "mean", 2, tiny_spec("full"), FAST, evaluated=False)
+    assert played.step_in_pieces(8, 40, 8) == played.step(8, 40)
+    assert played.step_in_pieces(16, 40, 8).peak < played.step(16, 40).peak
 
 
 def test_the_largest_batch_is_exact(tiny: Find) -> None:

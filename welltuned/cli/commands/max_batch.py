@@ -25,7 +25,8 @@ def command(
 ) -> None:
     """Find the largest batch that fits, by prediction and then by real steps.
 
-    Rows as long as the longest of the data; training and evaluation apart; each trial in a process of its own.
+    Rows as long as the longest of the data, all at once; training and evaluation apart; each trial in a process of its
+    own. On a CPU, training takes larger batches in pieces, and so needs less.
     """
     from welltuned import plan
     from welltuned.capacity import Limit, capacity
