@@ -1,6 +1,6 @@
 """Whether training in bf16 costs accuracy: the same runs in both precisions, over seeds, compared in pairs.
 
-    python benchmarks/bf16.py CLINC150 [--rows 3000] [--seeds 5] [--epochs 4]
+    python benchmarks/bf16.py CLINC150 [--rows 1500] [--dev-rows 1500] [--seeds 5] [--epochs 4]
 
 Full fine-tuning of MiniLM on sentences of one of 150 intents; each seed trains in fp32 and in bf16 with fp32 weights,
 and both answer the same dev rows. Writes benchmarks/results/bf16.json.
@@ -31,11 +31,12 @@ PRECISIONS = ("fp32", "bf16")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
-    parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--rows", type=int, default=1500)
+    parser.add_argument("--dev-rows", type=int, default=1500)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
-    data = DataSpec(source=arguments.data, max_train_samples=arguments.rows)
+    data = DataSpec(source=arguments.data, max_train_samples=arguments.rows, max_eval_samples=arguments.dev_rows)
     model = ModelSpec(name="minilm", max_length=64)
     plan = candidate("full", {"lr": 3e-4, "epochs": arguments.epochs, "batch_size": 32})
     bench, right, seconds = Workbench(), {}, {}
@@ -54,7 +55,7 @@ def main() -> None:
     pair = compare_pair(right["bf16"], right["fp32"])
     written = {
         "what": "full fine-tuning in bf16 less fp32, paired by seed and row",
-        "data": f"{Path(arguments.data).name}, {arguments.rows:,} training rows",
+        "data": f"{Path(arguments.data).name}, {arguments.rows:,} training and {arguments.dev_rows:,} dev rows",
         "plan": plan.train.model_dump(mode="json"),
         "seeds": arguments.seeds,
         "accuracy": {name: right[name].mean(axis=1).tolist() for name in PRECISIONS},
