@@ -28,7 +28,7 @@ from rich.text import Text
 from welltuned.progress import Observer
 from welltuned.record import EpochRow
 from welltuned.report import format
-from welltuned.report.terminal import stacked
+from welltuned.report.terminal import least_width, stacked
 
 PLAIN = bool(os.environ.get("ACCESSIBLE")) or os.environ.get("TERM") == "dumb"
 """Neither lines are drawn nor is anything moved: for screen readers, and for terminals that can do neither."""
@@ -108,7 +108,7 @@ def show_all(results: Sequence[BaseModel], as_json: bool, *tables: Table | str) 
     for table in tables:
         if isinstance(table, Table) and PLAIN:
             table.box = None
-        if isinstance(table, Table) and stdout.measure(table).minimum > stdout.width:
+        if isinstance(table, Table) and least_width(table) > stdout.width:
             table = stacked(table)
         stdout.print(table, soft_wrap=isinstance(table, str), markup=False)
 

@@ -6,7 +6,8 @@ from functools import singledispatch
 
 from pydantic import BaseModel
 from rich import box
-from rich.table import Table
+from rich.cells import cell_len
+from rich.table import Column, Table
 from rich.text import Text
 
 from welltuned.record import (
@@ -243,6 +244,18 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("rows cut short", cut or "none"),
     ]
     return facts + [("alarm", f"{one.what}; to mend it: {one.mend}") for one in record.alarms]
+
+
+def least_width(table: Table) -> int:
+    """Columns of a terminal without which cells of the table would be cut off."""
+    return sum(_least(column) + 1 for column in table.columns)
+
+
+def _least(column: Column) -> int:
+    lines = [line for cell in (column.header, *column.cells) for line in str(cell).splitlines()]
+    parts = lines if column.no_wrap else [word for line in lines for word in line.split()]
+    widest = max(map(cell_len, parts), default=0)
+    return widest if column.max_width is None else min(widest, column.max_width)
 
 
 def stacked(table: Table) -> str:

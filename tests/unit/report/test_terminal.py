@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from welltuned.record import Alarm
-from welltuned.report.terminal import comparison_table, run_table, stacked
+from welltuned.report.terminal import comparison_table, least_width, run_table, stacked
 
 
 def printed(table, width=100, **kwargs):
@@ -53,6 +53,13 @@ def test_without_room_every_figure_stands_by_its_column(comparison):
         "  seconds: 171", "  dev accuracy: 72.2%", "  test accuracy (95% interval): 71.1% (69.0 to 73.1)",
     ]  # fmt: skip
     assert "full on bert-large failed: needs about 6.1 GiB" in text.split("\n\n")[-1]
+
+
+def test_a_table_has_room_from_its_least_width_on(comparison):
+    table = comparison_table(comparison)
+    assert 40 < least_width(table) <= 100
+    assert "…" not in printed(table, least_width(table))
+    assert "…" in printed(table, least_width(table) - 20)
 
 
 def test_no_escape_codes_without_terminal_or_with_no_color(comparison, monkeypatch):
