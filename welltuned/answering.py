@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from welltuned import stopping
-from welltuned.batches import Batch, Ints, TokenizedSplit, longest_first, rows_within
+from welltuned.batches import Batch, Ints, TokenizedSplit, longest_first
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
 from welltuned.errors import DivergedError
@@ -46,11 +46,10 @@ def predict(
     """
     encoder.eval()
     logits = np.empty((len(split), encoder.shape.classes), np.float32)
-    order, lengths, done = longest_first(split), split.lengths, 0
-    tokens = None if split.features is not None else compute.tokens_at_once
+    order, done = longest_first(split), 0
     while done < len(order):
         stopping.obey()
-        rows = order[done : done + rows_within(tokens, lengths[order[done]], batch_size)]
+        rows = order[done : done + split.rows_at_once(order[done : done + 1], compute.tokens_at_once, batch_size)]
         try:
             logits[rows] = _forward(encoder, split.batch(rows), compute)
         except (MemoryError, RuntimeError) as error:

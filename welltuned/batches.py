@@ -136,6 +136,12 @@ class TokenizedSplit:
             states[at, : end - start] = self.states[start:end]
         return torch.from_numpy(states)
 
+    def rows_at_once(self, rows: Ints, tokens: int | None, most: int) -> int:
+        """How many rows as long as the longest of these a pass of so many tokens takes; features have no tokens."""
+        if self.features is not None:
+            return most
+        return rows_within(tokens, int((self.offsets[rows + 1] - self.offsets[rows]).max()), most)
+
     def take(self, rows: Ints) -> TokenizedSplit:
         """These rows alone, in this order."""
         pieces = [np.arange(self.offsets[row], self.offsets[row + 1]) for row in rows]
@@ -260,16 +266,16 @@ def sorted_batches(split: TokenizedSplit, batch_size: int, tokens: int | None = 
     Args:
         tokens: of a batch at most, padding included, where a row has not more by itself.
     """
-    order, lengths, done = longest_first(split), split.lengths, 0
+    order, done = longest_first(split), 0
     while done < len(order):
-        rows = order[done : done + rows_within(tokens, lengths[order[done]], batch_size)]
+        rows = order[done : done + split.rows_at_once(order[done : done + 1], tokens, batch_size)]
         yield split.batch(rows)
         done += len(rows)
 
 
 def rows_within(tokens: int | None, longest: int, most: int) -> int:
     """How many rows as long as the longest have so many tokens together: one at least, ``most`` at most."""
-    return most if tokens is None else max(1, min(most, tokens // max(1, int(longest))))
+    return most if tokens is None else max(1, min(most, tokens // max(1, longest)))
 
 
 def longest_first(split: TokenizedSplit) -> Ints:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from welltuned.answering import Logits, cross_entropy, predict
-from welltuned.batches import Ints, TokenizedSplit, epoch_batches, rows_within
+from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
@@ -218,13 +218,8 @@ class Training:
             found = [self._piece(rows[one], len(rows)) for one in spans(len(rows), size)]
             return sum(loss for loss, _ in found), sum(right for _, right in found)
 
-        return in_pieces(whole, self._rows_at_once(rows), len(rows), "training", self._begin_anew)
-
-    def _rows_at_once(self, rows: Ints) -> int:
-        if self.train.features is not None:
-            return self._at_once["training"]
-        tokens, longest = self.compute.tokens_at_once, self.train.lengths[rows].max()
-        return rows_within(tokens, longest, self._at_once["training"])
+        at_once = self.train.rows_at_once(rows, self.compute.tokens_at_once, self._at_once["training"])
+        return in_pieces(whole, at_once, len(rows), "training", self._begin_anew)
 
     def _begin_anew(self, rows: int, told: str) -> None:
         self._optimizer.zero_grad(set_to_none=True)

@@ -92,10 +92,10 @@ class Bench:
     """One method on the data, ready to train."""
 
     def __init__(self, data: str, method: str, rows: int, epochs: int = 1) -> None:
-        self.compute: Compute = resolve(ComputeSpec(device="cpu", precision="fp32", engine="fast"))
         given = DataSpec(source=data, max_train_samples=rows, max_eval_samples=32)
         plan = candidate(method, {"lr": 1e-4, "epochs": epochs, "batch_size": 32})
         compute = ComputeSpec(device="cpu", precision="fp32", engine="fast")
+        self.compute: Compute = resolve(compute)
         self.spec: RunSpec = plan.run(given, ModelSpec(name="minilm", max_length=256), 0, compute)
         self.bench = Workbench(cache_limit=0)
         self.rows: dict[str, TokenizedSplit] = self.bench.tokens(self.spec.data, self.spec.model)
@@ -166,7 +166,7 @@ def head(bench: Bench, folder: Path) -> dict[str, float]:
 
 
 def evaluated(bench: Bench) -> dict[str, float]:
-    """Tokens a second of answering, by the most tokens at once."""
+    """Tokens a second of answering, by rows at once."""
     encoder, rows, found = bench.encoder(), bench.rows["train"], {}
     plain = Compute(torch.device("cpu"), "fp32", "plain")  # no limit of its own
     for at_once in (4, 8, 16, 32, 64):

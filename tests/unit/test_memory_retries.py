@@ -121,7 +121,7 @@ def test_pieces_for_the_caches_train_the_same(method: str, tiny: Find, monkeypat
     np.testing.assert_allclose(whole.dev_logits, pieces.dev_logits, atol=1e-3)
 
 
-def test_the_plain_engine_takes_batches_whole(tiny: Find, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_plain_engine_takes_batches_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "TOKENS_AT_ONCE", 40)
     assert FAST.tokens_at_once == 40
     assert PLAIN.tokens_at_once is None

@@ -49,8 +49,8 @@ def fewer(during: str, rows: int, told: str, step: int) -> Incident:
 
 def spans(rows: int, size: int) -> Iterator[slice]:
     """The rows in pieces of at most this size, as equal as can be."""
-    size = -(-rows // max(1, -(-rows // size)))
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, max(1, size)))
+    count = -(-rows // size)
+    return (slice(rows * at // count, rows * (at + 1) // count) for at in range(count))
 
 
 def first_line(error: BaseException) -> str:

@@ -35,7 +35,6 @@ from welltuned.batches import Batch
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare
 from welltuned.memory.meter import StorageMeter
-from welltuned.memory.pieces import spans
 from welltuned.memory.states import States, states
 from welltuned.model import WelltunedConfig, bare_encoder
 from welltuned.record import Memory
@@ -93,10 +92,11 @@ class Footprint:
         """The training step on B rows of T tokens that takes no more than ``at_once`` of them through together.
 
         From the second piece on the gradients of the first stand there; the peaks of that are bounded from above.
+        A full piece is counted: those of shorter rows may be fuller than those of the longest.
         """
         if rows <= at_once:
             return self.step(rows, tokens)
-        whole = self.step(max(len(range(rows)[piece]) for piece in spans(rows, at_once)), tokens)
+        whole = self.step(at_once, tokens)
         peaks = {name: getattr(whole, name) + self.states.gradients for name in ("forward", "backward")}
         peak = max(*peaks.values(), whole.step)
         return whole.model_copy(update={**peaks, "peak": peak, "how": "closed form, at most"})
