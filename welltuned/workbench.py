@@ -17,14 +17,13 @@ from welltuned.data.sources import Source
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute
 from welltuned.memory import (
-    Footprint,
     Guard,
     available,
     bytes_of_checkpoints,
     bytes_stored,
     fewer,
-    footprint,
     in_pieces,
+    played_step,
     require_fit,
     resident,
 )
@@ -64,7 +63,7 @@ class Workbench:
     _models: dict[str, Pretrained] = field(default_factory=dict)
     _tokens: dict[tuple[str, str], Splits] = field(default_factory=dict)
     _constants: dict[str, frontier.Kept] = field(default_factory=dict)
-    _footprints: dict[tuple[object, ...], Footprint] = field(default_factory=dict)
+    _steps: dict[tuple[object, ...], Memory] = field(default_factory=dict)
 
     def tell(self, alarms: list[Alarm]) -> list[Alarm]:
         """Say alarms aloud, each once however many runs raise it."""
@@ -205,14 +204,16 @@ class Workbench:
         require_room(folder, needed + kept)
 
     def memory(self, spec: RunSpec, split: TokenizedSplit, classes: int, compute: Compute) -> Memory:
-        """What a training step on the longest rows takes, in closed form; seed and rates do not change it."""
-        key = (spec.model.id, spec.method.id, classes, spec.compute.id)
-        if key not in self._footprints:
-            config = self.model(spec.model).config
-            self._footprints[key] = footprint(config, spec.model.head, classes, spec.method, compute, evaluated=False)
+        """What a training step on the longest rows takes; seed and rates do not change it."""
         rows, tokens = min(spec.train.batch_size, len(split)), int(split.lengths.max())
         at_once = rows_within(compute.tokens_at_once, tokens, rows)
-        return self._footprints[key].step_in_pieces(rows, tokens, at_once)
+        key = (spec.model.id, spec.method.id, classes, spec.compute.id, rows, tokens)
+        if key not in self._steps:
+            config = self.model(spec.model).config
+            self._steps[key] = played_step(
+                config, spec.model.head, classes, spec.method, compute, rows, tokens, at_once
+            )
+        return self._steps[key]
 
 
 class Clock:

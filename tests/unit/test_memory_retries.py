@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -124,6 +125,7 @@ def test_pieces_for_the_caches_train_the_same(method: str, tiny: Find, monkeypat
 def test_the_plain_engine_takes_batches_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "TOKENS_AT_ONCE", 40)
     assert FAST.tokens_at_once == 40
+    assert dataclasses.replace(FAST, precision="bf16").tokens_at_once == 80
     assert PLAIN.tokens_at_once is None
     assert Compute(torch.device("cuda"), "fp32", "fast").tokens_at_once is None
 

@@ -29,7 +29,7 @@ _Model = TypeVar("_Model", bound=nn.Module)
 
 
 TOKENS_AT_ONCE = 2048
-"""Tokens that a CPU's caches take well: more at once go through no faster, and take more memory."""
+"""Tokens in fp32 that a CPU's caches take well: more at once go through no faster, and take more memory."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Compute:
     @property
     def tokens_at_once(self) -> int | None:
         """The most tokens that a pass takes well; a larger batch goes through in pieces. None for no limit."""
-        return None if self.engine == "plain" or self.device.type != "cpu" else TOKENS_AT_ONCE
+        if self.engine == "plain" or self.device.type != "cpu":
+            return None
+        return 2 * TOKENS_AT_ONCE if self.precision == "bf16" else TOKENS_AT_ONCE  # as many bytes
 
 
 def resolve(spec: ComputeSpec) -> Compute:

@@ -1,16 +1,15 @@
-"""Attention with dropout on a CPU, one row of the batch at a time.
+"""Attention with dropout on a CPU, a few rows of the batch at a time.
 
 Vaswani et al. 2017, equation 1, with dropout on the weights: O = (m * P / q) V, P = softmax(s Q K^T + mask), where
-m ~ Bernoulli(q). A row's weights fit the processor's cache, so the passes over them cost little beside the products;
-and a row takes part with its own length, not with that of the longest beside it. Backward follows FlashAttention
-(Dao et al. 2022, appendix B.4): with D = m * P / q, dV = D^T dO, dD = dO V^T, and dS = D * dD - P * r, where
-r = sum(dO * O) along the head's width.
+m ~ Bernoulli(q). The weights of a few rows fit the processor's cache, so the passes over them cost little beside the
+products; and they take part with their own length, not with that of the longest row of the batch. Backward follows
+FlashAttention (Dao et al. 2022, appendix B.4): with D = m * P / q, dV = D^T dO, dD = dO V^T, and dS = D * dD - P * r,
+where r = sum(dO * O) along the head's width. Both s and 1 / q go to tensors of the head's width instead of the weights.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,35 +18,78 @@ from torch import Tensor
 
 from welltuned.engine.dropout import draw_mask
 
-CACHED = 150_000
-"""Weights of so many numbers are worked on at once."""
+CACHED = 3_000_000
+"""Weights of so many bytes are worked on at once."""
+FULL = 0.9
+"""Rows go side by side where so much of what they take together is their own and not padding."""
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Some heads of one row: their slice, its length, and what of the mask is more than padding."""
+    """Some rows with all their heads, or some heads of one row: the longest row's length, and a mask if one is needed.
 
-    row: int
+    The mask is additive and broadcasts over [R, g, t, t].
+    """
+
+    rows: slice
     heads: slice
     tokens: int
     mask: Tensor | None
 
     def of(self, tensor: Tensor) -> Tensor:
-        """[g, t, k] of a tensor [B, h, T, k]."""
-        return tensor[self.row, self.heads, : self.tokens]
+        """[R * g, t, k] of a tensor [B, h, T, k]."""
+        part = tensor[self.rows, self.heads, : self.tokens]
+        return part.reshape(-1, self.tokens, tensor.shape[-1])
 
     def stored(self, tensor: Tensor) -> Tensor:
-        """[g, t, t] of a store [B, h * T * T], where a row's numbers stand without gaps."""
+        """[R * g, t, t] of a store [B, h * T * T], where a piece's numbers stand without gaps."""
         area = self.tokens**2
-        part = tensor[self.row, self.heads.start * area : self.heads.stop * area]
-        return part.view(-1, self.tokens, self.tokens)
+        count = (self.rows.stop - self.rows.start) * (self.heads.stop - self.heads.start)
+        start = self.rows.start * tensor.shape[1] + self.heads.start * area
+        return tensor.view(-1)[start : start + count * area].view(count, self.tokens, self.tokens)
+
+    def split(self, weights: Tensor) -> Tensor:
+        """[R, g, t, t] of [R * g, t, t]."""
+        return weights.view(self.rows.stop - self.rows.start, -1, self.tokens, self.tokens)
+
+    def put(self, tensor: Tensor, part: Tensor) -> None:
+        """Write [R * g, t, k] into a tensor [B, T, h, k]."""
+        to = tensor[self.rows, : self.tokens, self.heads]  # [R, t, g, k]
+        to.copy_(part.view(to.shape[0], to.shape[2], self.tokens, -1).transpose(1, 2))
 
 
-def _pieces(mask: Tensor | None, rows: int, heads: int, tokens: int) -> Iterator[_Piece]:
-    for row, (length, extra) in enumerate(_visible(mask, rows, tokens)):
-        size = max(1, CACHED // length**2)
-        for start in range(0, heads, size):
-            yield _Piece(row, slice(start, min(heads, start + size)), length, extra)
+def _pieces(mask: Tensor | None, rows: int, heads: int, tokens: int, limit: int) -> list[_Piece]:
+    """All rows and heads, cut so that a piece has at most ``limit`` weights where it can.
+
+    Rows side by side are those that follow one another and have nearly the same length.
+    """
+    seen, found, at = _visible(mask, rows, tokens), [], 0
+    while at < rows:
+        longest, extra = seen[at]
+        own, end = longest**2, at + 1
+        while extra is None and end < rows and seen[end][1] is None:
+            longer = max(longest, seen[end][0])
+            area, together = longer**2, own + seen[end][0] ** 2
+            if (end + 1 - at) * heads * area > limit or together < FULL * (end + 1 - at) * area:
+                break
+            longest, own, end = longer, together, end + 1
+        if extra is None and mask is not None:
+            extra = _padding([length for length, _ in seen[at:end]], longest, mask.dtype)
+        size = heads if end > at + 1 else max(1, limit // longest**2)
+        found += [
+            _Piece(slice(at, end), slice(start, min(heads, start + size)), longest, extra)
+            for start in range(0, heads, size)
+        ]
+        at = end
+    return found
+
+
+def _padding(lengths: list[int], longest: int, dtype: torch.dtype) -> Tensor | None:
+    """[R, 1, 1, t], additive: minus infinity behind each row's end. None where all are of one length."""
+    if min(lengths) == longest:
+        return None
+    behind = torch.arange(longest) >= torch.tensor(lengths)[:, None]
+    return torch.zeros(behind.shape, dtype=dtype).masked_fill_(behind, float("-inf"))[:, None, None]
 
 
 _seen: tuple[weakref.ref[Tensor], int, list[tuple[int, Tensor | None]]] | None = None
@@ -75,21 +117,21 @@ def _visible(mask: Tensor | None, rows: int, tokens: int) -> list[tuple[int, Ten
 def _attend(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, threshold: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The output [B, T, h, k] (zero behind a row's end), and for backward the weights and what dropout kept."""
+    """The output [B, T, h, k], and for backward the weights and what dropout kept."""
     rows, heads, tokens, width = query.shape
     out = query.new_zeros(rows, tokens, heads, width)
     weights = query.new_empty(rows, heads * tokens**2)
     keep = torch.empty(rows, heads * tokens**2, dtype=torch.uint8)
     with torch.autocast("cpu", enabled=False):
-        for piece in _pieces(mask, rows, heads, tokens):
-            scores = torch.bmm(piece.of(query), piece.of(key).transpose(1, 2)).mul_(scale)
+        for piece in _pieces(mask, rows, heads, tokens, CACHED // query.itemsize):
+            scores = torch.bmm(piece.of(query) * scale, piece.of(key).transpose(1, 2))
             if piece.mask is not None:
-                scores.add_(piece.mask)
+                piece.split(scores).add_(piece.mask)
             p, kept = piece.stored(weights), piece.stored(keep)
             torch.softmax(scores, dim=-1, out=p)
             draw_mask(kept, threshold)
             dropped = kept.to(p.dtype).mul_(p)
-            out[piece.row, : piece.tokens, piece.heads] = torch.bmm(dropped, piece.of(value)).transpose(0, 1)
+            piece.put(out, torch.bmm(dropped, piece.of(value)))
     return out.mul_(256 / threshold), weights, keep
 
 
@@ -117,21 +159,19 @@ def _attend_backward(
     """Gradients [B, T, h, k] of query, key and value, from that of the output."""
     rows, heads, tokens, width = query.shape
     gradients = [query.new_zeros(rows, tokens, heads, width) for _ in range(3)]
-    along = (upstream * out).sum(dim=-1)  # r, [B, T, h]
+    along = (upstream * out).sum(dim=-1, keepdim=True).transpose(1, 2)  # r, [B, h, T, 1]
+    kept_share = (upstream * (256 / threshold)).transpose(1, 2)  # dO / q, [B, h, T, k]
     with torch.autocast("cpu", enabled=False):
-        for piece in _pieces(mask, rows, heads, tokens):
-            p, t = piece.stored(weights), piece.tokens
-            above = upstream[piece.row, :t, piece.heads].transpose(0, 1)  # [g, t, k]
-            dropped = piece.stored(keep).to(p.dtype).mul_(p).mul_(256 / threshold)
+        for piece in _pieces(mask, rows, heads, tokens, CACHED // query.itemsize):
+            p, above = piece.stored(weights), piece.of(kept_share)
+            dropped = piece.stored(keep).to(p.dtype).mul_(p)  # q D
             inner = torch.bmm(above, piece.of(value).transpose(1, 2)).mul_(dropped)
-            inner.addcmul_(p, along[piece.row, :t, piece.heads].t().unsqueeze(-1), value=-1).mul_(scale)
-            found = (
-                torch.bmm(inner, piece.of(key)),
-                torch.bmm(inner.transpose(1, 2), piece.of(query)),
-                torch.bmm(dropped.transpose(1, 2), above),
-            )
-            for gradient, part in zip(gradients, found, strict=True):
-                gradient[piece.row, :t, piece.heads] = part.transpose(0, 1)
+            inner.addcmul_(p, piece.of(along), value=-1)  # dS
+            piece.put(gradients[0], torch.bmm(inner, piece.of(key)))
+            piece.put(gradients[1], torch.bmm(inner.transpose(1, 2), piece.of(query)))
+            piece.put(gradients[2], torch.bmm(dropped.transpose(1, 2), above))
+    for gradient in gradients[:2]:
+        gradient.mul_(scale)
     return gradients[0], gradients[1], gradients[2]
 
 
@@ -170,6 +210,6 @@ def row_attention(
         threshold: keep rate q times 256, 1 to 256; at 256 nothing is dropped.
 
     Returns:
-        [B, T, h, k]; zero at a row's padding.
+        [B, T, h, k]; without meaning at a row's padding.
     """
     return cast(Tensor, _RowAttention.apply(query, key, value, mask, scale, threshold))

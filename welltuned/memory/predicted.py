@@ -6,8 +6,10 @@ at six small sizes, the bytes alive are followed moment by moment, and six sizes
 moment. The peak at any B and T is the largest of these polynomials. Nothing here knows a method, a family of encoders
 or an engine, so the form holds for all of them, those to come included.
 
-What a kernel allocates for itself alone is not in it: in fp32 the pieces that attention works on, 2 MB at most; more
-where a processor without bf16 imitates it.
+Where only one size is asked for, as in a run, that one is played alone (:func:`played_step`).
+
+What a kernel allocates for itself alone is not in it: the pieces that attention works on, 10 MB at most; more where a
+processor without bf16 imitates it.
 
 For a block of BERT trained whole in fp32 with dropout on the fast engine, by hand: with u = 4*B*T*d and
 s = 4*B*h*T*T, one block keeps for backward its input, Q, K, V, the attention's output and two inputs and one output of
@@ -70,23 +72,9 @@ class Footprint:
     def step(self, rows: int, tokens: int) -> Memory:
         """The training step on B rows of T tokens."""
         terms = _terms(rows, tokens)
-        standing = self.states.weights + self.states.optimizer
-        peaks = {
-            "forward": standing + int((self.forward @ terms).max(initial=0)),
-            "backward": standing + int((self.backward @ terms).max(initial=0)),
-            "step": standing + self.states.gradients,
-        }
-        return Memory(
-            weights=self.states.weights,
-            gradients=self.states.gradients,
-            optimizer=self.states.optimizer,
-            activations=int(self.held @ terms),
-            **peaks,
-            peak=max(peaks.values()),
-            rows=rows,
-            tokens=tokens,
-            how="closed form",
-        )
+        forward, backward = (int((moments @ terms).max(initial=0)) for moments in (self.forward, self.backward))
+        held = int(self.held @ terms)
+        return _told(self.states, held, forward, backward, rows, tokens, "closed form")
 
     def step_in_pieces(self, rows: int, tokens: int, at_once: int) -> Memory:
         """The training step on B rows of T tokens that takes no more than ``at_once`` of them through together.
@@ -94,12 +82,8 @@ class Footprint:
         From the second piece on the gradients of the first stand there; the peaks of that are bounded from above.
         A full piece is counted: those of shorter rows may be fuller than those of the longest.
         """
-        if rows <= at_once:
-            return self.step(rows, tokens)
-        whole = self.step(at_once, tokens)
-        peaks = {name: getattr(whole, name) + self.states.gradients for name in ("forward", "backward")}
-        peak = max(*peaks.values(), whole.step)
-        return whole.model_copy(update={**peaks, "peak": peak, "how": "closed form, at most"})
+        step = self.step(min(rows, at_once), tokens)
+        return step if rows <= at_once else _in_pieces(step)
 
     def evaluating(self, rows: int, tokens: int) -> int:
         """Peak bytes of a forward pass without gradient, weights included."""
@@ -159,6 +143,60 @@ def footprint(
         backward=np.unique(moments[middle:], axis=0),
         evaluation=np.unique(_solved(passes), axis=0) if evaluated else None,
     )
+
+
+def played_step(
+    backbone: PreTrainedConfig,
+    pooling: str,
+    classes: int,
+    spec: MethodSpec,
+    compute: Compute,
+    rows: int,
+    tokens: int,
+    at_once: int,
+) -> Memory:
+    """The training step on B rows of T tokens alone, in a sixth of the time that :func:`footprint` takes.
+
+    Args:
+        backbone, pooling, classes, spec, compute: as there.
+        rows, tokens: B and T.
+        at_once: no more of the rows go through together (see :meth:`Footprint.step_in_pieces`).
+    """
+    size = min(rows, at_once), tokens
+    with torch.random.fork_rng(), FakeTensorMode(allow_non_fake_inputs=True):
+        encoder = _blueprint(backbone, pooling, classes, spec, compute)
+        history, middle = _played(partial(_step, encoder, compute), encoder, compute, *size)
+    forward, backward = max(history[:middle], default=0), max(history[middle:], default=0)
+    step = _told(states(encoder), history[middle], forward, backward, *size, "played through")
+    return step if rows <= at_once else _in_pieces(step)
+
+
+def _told(held_always: States, held: int, forward: int, backward: int, rows: int, tokens: int, how: str) -> Memory:
+    """A step's memory, from its states, what waits for backward and the peaks of both passes beside them."""
+    standing = held_always.weights + held_always.optimizer
+    peaks = {
+        "forward": standing + forward,
+        "backward": standing + backward,
+        "step": standing + held_always.gradients,
+    }
+    return Memory(
+        weights=held_always.weights,
+        gradients=held_always.gradients,
+        optimizer=held_always.optimizer,
+        activations=held,
+        **peaks,
+        peak=max(peaks.values()),
+        rows=rows,
+        tokens=tokens,
+        how=how,
+    )
+
+
+def _in_pieces(step: Memory) -> Memory:
+    """The same while the gradients of an earlier piece stand there: its peaks are bounded from above."""
+    peaks = {name: getattr(step, name) + step.gradients for name in ("forward", "backward")}
+    peak = max(*peaks.values(), step.step)
+    return step.model_copy(update={**peaks, "peak": peak, "how": f"{step.how}, at most"})
 
 
 def _blueprint(backbone: PreTrainedConfig, pooling: str, classes: int, spec: MethodSpec, compute: Compute) -> Encoder:

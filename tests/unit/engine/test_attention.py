@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from welltuned.engine.attention import NAME, attention, use_fast_attention
 from welltuned.engine.dropout import kept_of_256, seed_dropout
-from welltuned.engine.rows import row_attention
+from welltuned.engine.rows import _pieces, row_attention
 from welltuned.pretrained import Pretrained
 
 Find = Callable[[str], Pretrained]
@@ -78,6 +78,30 @@ def test_a_mask_inside_a_row_is_kept() -> None:
     theirs = scaled_dot_product_attention(q, k, v, mask).transpose(1, 2)
     torch.testing.assert_close(ours[0], theirs[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(ours[1, :4], theirs[1, :4], atol=1e-5, rtol=0)
+
+
+def test_rows_of_like_length_go_side_by_side() -> None:
+    """Three rows of nearly one length, one far shorter, one with a window: each answers as it does alone."""
+    tokens, lengths = 12, [12, 11, 12, 4, 12]
+    q, k, v = random_qkv(rows=5, tokens=tokens)
+    mask = torch.zeros(5, 1, tokens, tokens)
+    for row, length in enumerate(lengths):
+        mask[row, :, :, length:] = torch.finfo(torch.float32).min
+    far = (torch.arange(tokens)[:, None] - torch.arange(tokens)).abs() > 2
+    mask[4] = mask[4].masked_fill(far, torch.finfo(torch.float32).min)
+    cut = [(piece.rows.start, piece.rows.stop, piece.tokens) for piece in _pieces(mask, 5, 3, tokens, 10**6)]
+    assert cut == [(0, 3, 12), (3, 4, 4), (4, 5, 12)]
+    together = row_attention(q, k, v, mask, 0.5, 256)
+    for row, length in enumerate(lengths):
+        alone = row_attention(*(x[row : row + 1] for x in (q, k, v)), mask[row : row + 1], 0.5, 256)
+        torch.testing.assert_close(together[row, :length], alone[0, :length])
+    seen = (torch.arange(tokens) < torch.tensor(lengths)[:, None])[:, :, None, None]
+    theirs = scaled_dot_product_attention(q, k, v, mask).transpose(1, 2)
+    seed = torch.randn_like(theirs) * seen
+    for mine, other in zip(
+        torch.autograd.grad(together, (q, k, v), seed), torch.autograd.grad(theirs, (q, k, v), seed), strict=True
+    ):
+        torch.testing.assert_close(mine, other, atol=1e-5, rtol=0)
 
 
 def test_another_mask_is_not_taken_for_the_last_one() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from welltuned import methods
 from welltuned.batches import Batch
 from welltuned.engine import Compute, prepare
-from welltuned.memory import Footprint, footprint, measure_step
+from welltuned.memory import Footprint, footprint, measure_step, played_step
 from welltuned.memory.meter import StorageMeter
 from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained, pretrained
@@ -21,9 +21,15 @@ from welltuned.spec import ModelSpec, TrainSpec
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")
-PIECES = 3 * 4 * 4 * 64**2
+PIECE = 4 * 4 * 64**2
+PIECES = 3 * PIECE
 """What the attention takes for itself while it works on one row: three pieces of four heads' weights."""
 SIZES = [(rows, tokens) for rows in (3, 8, 17) for tokens in (16, 33, 56)]
+
+
+@pytest.fixture(autouse=True)
+def one_row_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("welltuned.engine.rows.CACHED", PIECE)
 
 
 def batch_of(rows: int, tokens: int) -> Batch:
@@ -98,6 +104,16 @@ def test_a_batch_that_is_one_piece_is_a_step(tiny: Find) -> None:
     played = footprint(tiny("bert").config, "mean", 2, tiny_spec("full"), FAST, evaluated=False)
     assert played.step_in_pieces(8, 40, 8) == played.step(8, 40)
     assert played.step_in_pieces(16, 40, 8).peak < played.step(16, 40).peak
+
+
+@pytest.mark.parametrize("at_once", [4, 7])
+@pytest.mark.parametrize("method", methods.names())
+def test_one_size_played_alone_is_that_of_the_closed_form(method: str, at_once: int, tiny: Find) -> None:
+    given = tiny("bert").config, "mean", CLASSES, tiny_spec(method), FAST
+    alone = played_step(*given, 7, 31, at_once)
+    among = footprint(*given, evaluated=False).step_in_pieces(7, 31, at_once)
+    assert alone == among.model_copy(update={"how": alone.how})
+    assert alone.how == "played through" + ", at most" * (at_once < 7)
 
 
 def test_the_largest_batch_is_exact(tiny: Find) -> None:
