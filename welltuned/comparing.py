@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from welltuned import alarms, baselines, card, methods, stats, vault
 from welltuned.alarms import Rows
+from welltuned.checkpoints import forget_checkpoints
 from welltuned.data.dataset import Dataset, Split
 from welltuned.engine import resolve
 from welltuned.errors import DataError, DivergedError, ResourceError, UsageError
@@ -21,7 +22,7 @@ from welltuned.judging import MARGIN, Baselines, Entrant, Judgement, Terms, judg
 from welltuned.plan import Candidate
 from welltuned.provenance import provenance
 from welltuned.record import Alarm, Budget, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
-from welltuned.run import MODEL, complete, finished_run
+from welltuned.run import MODEL, complete, finished_run, train_together
 from welltuned.search import Search, Trials, space
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec, TrainSpec, short_name
 from welltuned.workbench import Workbench
@@ -213,10 +214,14 @@ def _trained(
     plan: Comparison, pairs: Sequence[tuple[Candidate, ModelSpec]], folder: Path, bench: Workbench
 ) -> list[Entrant]:
     entries, started = [], time.perf_counter()
+    if plan.tuning is None:
+        specs = [spec for candidate, model in pairs for spec in plan.runs(candidate, model)]
+        train_together(specs, folder / "runs", bench)
     for done, (candidate, model) in enumerate(pairs, start=1):
         entries.append(_train(plan, candidate, model, folder, bench))
         gone = time.perf_counter() - started
         bench.observer.part(done, len(pairs), gone / done * (len(pairs) - done))
+    forget_checkpoints(folder / "runs")
     return entries
 
 

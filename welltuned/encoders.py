@@ -41,11 +41,12 @@ class LinearHead(nn.Module):
         return (weights.unsqueeze(1) @ hidden.float()).squeeze(1)
 
     def classify(self, features: Tensor) -> Tensor:
-        """[B, d] pooled representations -> [B, C] logits."""
-        return cast(Tensor, self.classifier(features))
+        """[B, d] pooled representations -> [B, C] logits, never in reduced precision."""
+        with torch.autocast(features.device.type, enabled=False):
+            return cast(Tensor, self.classifier(features))
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """[B, T, d] hidden states -> [B, C] float32 logits, never in reduced precision."""
+        """[B, T, d] hidden states -> [B, C] float32 logits."""
         with torch.autocast(hidden.device.type, enabled=False):
             return self.classify(self.pool(hidden, mask))
 

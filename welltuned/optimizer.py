@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from welltuned.engine import Compute
 from welltuned.errors import DivergedError
 from welltuned.spec import OptimizerSpec
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 def adamw(model: nn.Module, spec: OptimizerSpec, compute: Compute) -> torch.optim.AdamW:
@@ -23,7 +26,40 @@ def adamw(model: nn.Module, spec: OptimizerSpec, compute: Compute) -> torch.opti
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": spec.weight_decay},
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=spec.lr, betas=(0.9, 0.999), eps=1e-8, fused=compute.engine == "fast")
+    return torch.optim.AdamW(groups, lr=spec.lr, betas=BETAS, eps=EPSILON, fused=compute.engine == "fast")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """K tensors of one shape that are trained side by side, and their moments; all [K, ...]."""
+
+    values: Tensor
+    first: Tensor
+    second: Tensor
+
+    @classmethod
+    def of(cls, tensors: Sequence[Tensor]) -> Stack:
+        """Copies of these, not stepped yet."""
+        values = torch.stack([one.detach() for one in tensors])
+        return cls(values, torch.zeros_like(values), torch.zeros_like(values))
+
+    def step(self, gradients: Tensor, at: Tensor, rates: Tensor, decays: Tensor, count: int) -> None:
+        """AdamW's step on some of them, each at its own rate (algorithm 2 of the paper).
+
+        Args:
+            gradients: [S, ...] clipped.
+            at: [S] which of the K these are.
+            rates, decays: [S] learning rate and decoupled decay of each.
+            count: the steps of each, this one included.
+        """
+        many = (-1, *[1] * (gradients.dim() - 1))
+        rates, decays = rates.view(many), decays.view(many)
+        first = self.first[at].lerp_(gradients, 1 - BETAS[0])
+        second = self.second[at].mul_(BETAS[1]).addcmul_(gradients, gradients, value=1 - BETAS[1])
+        room = (second / (1 - BETAS[1] ** count)).sqrt_().add_(EPSILON)
+        values = self.values[at].mul_(1 - rates * decays).sub_(rates / (1 - BETAS[0] ** count) * first / room)
+        for whole, part in ((self.values, values), (self.first, first), (self.second, second)):
+            whole.index_copy_(0, at, part)
 
 
 WEIGHTS, MOMENTS = "weights", ("step", "exp_avg", "exp_avg_sq")

@@ -7,8 +7,11 @@ trials: :func:`trial` trains and keeps scores and trained tensors, :func:`comple
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,7 @@ from welltuned.batches import Ints, TokenizedSplit
 from welltuned.checkpoints import CHECKPOINTS, Identity, Store, carry_through, forget_checkpoints
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
-from welltuned.errors import DataError, WelltunedError
+from welltuned.errors import DataError, DivergedError, ResourceError, WelltunedError
 from welltuned.evidence import readings, removal
 from welltuned.memory import fewer, out_of_memory_told
 from welltuned.methods._base import Method
@@ -46,6 +49,7 @@ from welltuned.record import (
     write_json,
 )
 from welltuned.spec import RunSpec
+from welltuned.together import Together
 from welltuned.train import Fit, Training
 from welltuned.workbench import Clock, Splits, Workbench
 
@@ -125,6 +129,60 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn = always) -
     write_json(folder / "record.json", record)
     _arrived(folder)
     return record
+
+
+def train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> None:
+    """Train at once what can be: linear heads on the same constant features.
+
+    Each of these runs then finds its training done. What can not be trained so, or fails, is left to the runs.
+
+    Args:
+        specs: of runs to come; those that are finished or stand alone are passed over.
+        folder: has or gets their folders; holds the checkpoints meanwhile.
+
+    Raises:
+        StoppedError: by a signal; where the trainings stand is on disk.
+    """
+    alike: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        if resolve(spec.compute).engine == "fast" and spec.train.overfit is None:
+            alike.setdefault(_features_of(spec), []).append(spec)
+    for group in alike.values():
+        shape, method = bench.model(group[0].model).shape, methods.build(group[0].method)
+        if len(group) > 1 and group[0].model.head != "native" and method.frontier(shape) >= shape.layers:
+            with suppress(ResourceError, DivergedError):
+                _train_together(group, folder, bench)
+
+
+def _features_of(spec: RunSpec) -> str:
+    """What decides about the features and their batches."""
+    train = {"batch_size": spec.train.batch_size, "eval_batch_size": spec.train.eval_batch_size}
+    return json.dumps([train, *(part.id for part in (spec.data, spec.model, spec.method, spec.compute))])
+
+
+def _train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> None:
+    subjects = [_Subject(spec, bench) for spec in specs]
+    subjects = [one for one in subjects if one.finished(folder / one.spec.name) is None]
+    if len(subjects) < 2:
+        return
+    first, trainings = subjects[0], []
+    for one in subjects:
+        one.encoder.backbone = first.encoder.backbone  # nothing but their heads is their own
+        rows = one.features()
+        trainings.append(
+            Training(
+                one.encoder, one.method, rows["train"], rows["dev"], one.spec.train, one.compute, progress.Observer()
+            )
+        )
+    together = Together(trainings, bench.observer)
+    ids = hashlib.sha256(" ".join(one.spec.id for one in subjects).encode()).hexdigest()
+    identity = Identity(ids, first.dataset.hash, first.origin.weights_hash)
+    require_writable(folder)
+    store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
+    carry_through(together, store, bench.saving, bench.observer.say)
+    for at, (one, training) in enumerate(zip(subjects, trainings, strict=True)):
+        if at not in together.diverged:
+            bench.stages.bring(one.spec, training.snapshot())
 
 
 def complete(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
@@ -268,9 +326,13 @@ class _Subject:
         identity = Identity(spec.id, self.dataset.hash, self.origin.weights_hash)
         store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
         stages, per_epoch = bench.stages, training.per_epoch
+        self.clock.seconds["shared"] = 0.0
+        if stages.is_brought(spec, training):
+            onlooker.starts_from(training.curve)
+            return training.fit()
         stops = stages.begin(spec, training, per_epoch)
-        self.clock.seconds["shared"] = sum(training.seconds.values())
         if training.step:
+            self.clock.seconds["shared"] = sum(training.seconds.values())
             onlooker.starts_from(training.curve)
             bench.observer.say(f"goes on from step {training.step:,} of a run that is the same up to there")
 
@@ -283,6 +345,11 @@ class _Subject:
         with bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
             carry_through(training, store, bench.saving, bench.observer.say, reached)
         return training.fit()
+
+    def features(self) -> Splits:
+        """The rows to learn from, with what never changes of them."""
+        splits = self.rows()
+        return self._constant({name: splits[name] for name in ("train", "dev")})[0]
 
     def _constant(self, splits: Splits) -> tuple[Splits, float]:
         """What lies below the frontier computed once; and the seconds that this took."""

@@ -48,6 +48,7 @@ class Stages:
 
     _coming: dict[str, RunSpec] = field(default_factory=dict)
     _states: list[tuple[_Planned, State]] = field(default_factory=list)
+    _ends: dict[str, State] = field(default_factory=dict)
 
     def expect(self, specs: Sequence[RunSpec]) -> None:
         """Say which runs are to come, in whatever order; nothing is kept for others."""
@@ -76,6 +77,17 @@ class Stages:
         ]
         least = max(training.step + 1, per_epoch)  # a shorter beginning is not worth a state
         return sorted({step for other in coming if (step := own.shared(other)) >= least})
+
+    def bring(self, spec: RunSpec, state: State) -> None:
+        """Keep the end of a run that was trained together with others, until it asks for it."""
+        self._ends[spec.id] = state
+
+    def is_brought(self, spec: RunSpec, training: Resumable) -> bool:
+        """Whether the end of this run is here; then the training is put there, and there is nothing left to train."""
+        state = self._ends.pop(spec.id, None)
+        if state is not None:
+            training.restore(state)
+        return state is not None
 
     def keep(self, spec: RunSpec, training: Resumable, per_epoch: int) -> None:
         """Take the state of a training at one of these steps, if the memory suffices and it went as planned."""

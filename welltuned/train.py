@@ -52,6 +52,18 @@ class Fit:
     incidents: list[Incident]
 
 
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step: its rows, their mean loss and right answers, the gradient's norm before clipping."""
+
+    rows: int
+    loss: float
+    right: int
+    norm: float
+    lr: float
+    seconds: float
+
+
 @dataclass
 class _Totals:
     """Sums over an epoch's steps; ``lr`` is of the last."""
@@ -89,6 +101,7 @@ class Training:
         per_epoch: steps of an epoch.
         steps: of all epochs.
         curve: one row an epoch.
+        watch: looks on.
         seconds: training alone ("train") and evaluation on dev ("dev"), of all processes that went on from each other.
         incidents: what it met and got over.
         scale: share of the planned learning rate that steps take.
@@ -120,8 +133,8 @@ class Training:
         self._optimizer = adamw(encoder, spec, compute)
         self._factor = rate(spec, self.steps)
         self._trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
-        self._watch = watch or Watch(train.known_labels, dev.known_labels, observer)
-        self._watch.started(encoder)
+        self.watch = watch or Watch(train.known_labels, dev.known_labels, observer)
+        self.watch.started(encoder)
         self._totals = _Totals()
         self._best: _Best | None = None
         self._order: tuple[int, list[Ints]] = (0, [])
@@ -129,7 +142,7 @@ class Training:
     @property
     def ended(self) -> bool:
         """Whether nothing is left to train or to evaluate."""
-        if self._is_unanswered:
+        if self.is_unanswered:
             return False
         return self.step >= self.steps or self._is_out_of_patience
 
@@ -139,7 +152,7 @@ class Training:
         return self.step == self.per_epoch * len(self.curve)
 
     @property
-    def _is_unanswered(self) -> bool:
+    def is_unanswered(self) -> bool:
         """Whether an epoch is trained and dev not yet answered after it."""
         return self.step == self.per_epoch * (len(self.curve) + 1)
 
@@ -165,8 +178,8 @@ class Training:
         self.encoder.train()
         has_worked = False
         while True:
-            if self._is_unanswered:
-                self._answer()
+            if self.is_unanswered:
+                self.answer()
                 self.encoder.train()
                 has_worked = True
             if has_worked:
@@ -177,27 +190,35 @@ class Training:
             has_worked = True
 
     def _take_step(self) -> None:
-        started, rows = time.perf_counter(), self._rows()
-        set_rate(self._optimizer, self._rate(self.step))
+        started, rows = time.perf_counter(), self.rows_of_step()
+        set_rate(self._optimizer, self.rate_of_step())
         loss, right = self._gradients(rows)
         name = f"step {self._totals.steps + 1} of the epoch"
         norm = clipped(loss, self._trained, self.spec.max_grad_norm, name)
-        self._watch.gradients()
-        totals, lr = self._totals, rate_of(self._optimizer)
+        self.watch.gradients()
+        lr = rate_of(self._optimizer)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        totals.loss += loss * len(rows)
-        totals.right += right
-        totals.rows += len(rows)
-        totals.norm += norm
-        totals.steps += 1
-        totals.lr = lr
-        self.step += 1
         self._streams = random_state(self.compute)
-        self.observer.advance(len(rows))
-        seconds = time.perf_counter() - started
-        totals.seconds += seconds
-        self.seconds["train"] += seconds
+        self.took(Step(len(rows), loss, right, norm, lr, time.perf_counter() - started))
+
+    def took(self, step: Step) -> None:
+        """A step was taken, here or together with those of others: the sums of the epoch and the step go on."""
+        totals = self._totals
+        totals.loss += step.loss * step.rows
+        totals.right += step.right
+        totals.rows += step.rows
+        totals.norm += step.norm
+        totals.steps += 1
+        totals.lr = step.lr
+        totals.seconds += step.seconds
+        self.seconds["train"] += step.seconds
+        self.step += 1
+        self.observer.advance(step.rows)
+
+    def rate_of_step(self) -> float:
+        """The learning rate of the next step."""
+        return self._rate(self.step)
 
     def _rate(self, step: int) -> float:
         return self.spec.lr * self._factor(step) * self.scale
@@ -245,8 +266,8 @@ class Training:
             f"after step {self.step:,}: {met.what}; the batch of a step stays as it is, its dropout does not"
         )
 
-    def _rows(self) -> Ints:
-        """The rows of the next step; the observer is told where an epoch begins or is gone on with."""
+    def rows_of_step(self) -> Ints:
+        """[B] the rows of the next step; the observer is told where an epoch begins or is gone on with."""
         epoch, done = divmod(self.step, self.per_epoch)
         if self._order[0] != epoch + 1:
             self._order = (epoch + 1, epoch_batches(self.train, self.spec.batch_size, self.spec.seed, epoch + 1))
@@ -255,8 +276,13 @@ class Training:
                 self.observer.advance(self._totals.rows)
         return self._order[1][done]
 
-    def _answer(self) -> None:
-        """Answer the dev rows after an epoch."""
+    def answer(self) -> None:
+        """Answer the dev rows after an epoch.
+
+        Raises:
+            DivergedError: an answer is not finite.
+            ResourceError, StoppedError: as in :meth:`run`.
+        """
         epoch, started, labels = len(self.curve) + 1, time.perf_counter(), self.dev.known_labels
         logits = predict(
             self.encoder,
@@ -274,7 +300,7 @@ class Training:
         self.seconds["dev"] += seconds
         self._totals = _Totals()
         self.observer.epoch(row, self.spec.epochs)
-        self._watch.epoch(self.curve, logits)
+        self.watch.epoch(self.curve, logits)
         if self._is_out_of_patience and self.step < self.steps:
             self.observer.say(f"stopped after epoch {epoch}: no better on dev since epoch {self._best.epoch}")
 
@@ -284,7 +310,7 @@ class Training:
         Args:
             copied: tensors of their own; without, those that train are the live ones, to be read before the next step.
         """
-        before, watched = self._watch.taken()
+        before, watched = self.watch.taken()
         streams, numbers = self._streams
         tensors = trained_tensors(self.encoder, self._optimizer)
         if copied:
@@ -318,7 +344,7 @@ class Training:
         tensors, numbers = state.tensors, state.numbers
         put_trained_back(tensors, self.encoder, self._optimizer)
         self._optimizer.zero_grad(set_to_none=True)
-        self._watch.put_back(tensors["watch"].cpu(), numbers["watch"])
+        self.watch.put_back(tensors["watch"].cpu(), numbers["watch"])
         self._streams = _under("random.", tensors), numbers["random"]
         self.step, self.seconds = numbers["step"], dict(numbers["seconds"])
         self.curve = [EpochRow(**row) for row in numbers["curve"]]
@@ -338,7 +364,7 @@ class Training:
         best = self._best
         assert best is not None
         self.method.load_state(self.encoder, best.state)
-        alarms = self._watch.ended(self.curve, best.logits)
+        alarms = self.watch.ended(self.curve, best.logits)
         return Fit(self.curve, best.epoch, best.state, best.logits, self.seconds, alarms, self.incidents)
 
 

@@ -11,7 +11,7 @@ from work import PROMPT, Done, Work, answer
 
 from welltuned.plan import candidate
 from welltuned.record import read_arrays
-from welltuned.run import trial
+from welltuned.run import train_together, trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
 from welltuned.workbench import Workbench
 
@@ -33,6 +33,7 @@ def do(work: Work) -> Done:
     with tempfile.TemporaryDirectory() as folder:
         bench = Workbench(cache_limit=0 if work.way == "plain" else 4 << 30)
         bench.stages.expect(specs)
+        train_together(specs, Path(folder), bench)
         records = [trial(spec, Path(folder) / spec.name, bench) for spec in specs]
         seconds = time.perf_counter() - started
         arrays = read_arrays(Path(folder) / records[0].name / "predictions.safetensors")

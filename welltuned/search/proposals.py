@@ -24,10 +24,13 @@ DIGITS = 3
 
 
 class Proposals(Protocol):
-    """Suggests values for one trial after another, ``total`` at most; ``coming`` are those that are certain."""
+    """Suggests values for one trial after another, ``total`` at most."""
 
     total: int
-    coming: list[Values]
+
+    @property
+    def coming(self) -> list[Values]:
+        """Those that are certain before the first is asked for."""
 
     def ask(self) -> Values | None:
         """The next trial's values by field; None when there is nothing left to try."""
@@ -54,7 +57,12 @@ class Grid:
                 )
         choices = [part.values for part in space.values() if isinstance(part, Choice)]
         points = [dict(zip(space, point, strict=True)) for point in itertools.product(*choices)]
-        self.total, self.coming, self._points = len(points), points, iter(points)
+        self.total, self._all, self._points = len(points), points, iter(points)
+
+    @property
+    def coming(self) -> list[Values]:
+        """Every combination."""
+        return self._all
 
     def ask(self) -> Values | None:
         """The next combination."""
@@ -73,9 +81,20 @@ class Sampled:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._study = optuna.create_study(direction="maximize", sampler=kinds[sampler](seed=seed))
         self._space, self._left, self.total = space, trials, trials
-        self.coming: list[Values] = []
         self._seen: dict[tuple[Any, ...], float | None] = {}
         self._asked: tuple[optuna.Trial, tuple[Any, ...]] | None = None
+        self._kind, self._seed = sampler, seed
+
+    @property
+    def coming(self) -> list[Values]:
+        """All that a random search will suggest, whatever the scores; nothing of one that learns from them."""
+        if self._kind != "random" or self._seen:
+            return []
+        twin, found = Sampled(self._space, self._kind, self.total, self._seed), []
+        while (values := twin.ask()) is not None:
+            found.append(values)
+            twin.tell(0.0)
+        return found
 
     def ask(self) -> Values | None:
         """The next suggestion that is new; None after so many trials, or when new ones have become rare."""

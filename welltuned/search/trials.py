@@ -19,7 +19,7 @@ from welltuned.errors import DivergedError, ResourceError, UsageError, Welltuned
 from welltuned.methods._base import Choice, Range
 from welltuned.plan import Candidate, varied
 from welltuned.record import Budget, EpochRow, RunRecord, SearchTrial
-from welltuned.run import HopelessError, forget_state, trial
+from welltuned.run import HopelessError, forget_state, train_together, trial
 from welltuned.search.proposals import Proposals, Values, proposals
 from welltuned.search.pruning import Pruner
 from welltuned.search.space import Space, told
@@ -148,7 +148,10 @@ class Trials:
     def work(self, proposed: Proposals) -> None:
         """Do what is proposed until nothing is left."""
         started, total = time.perf_counter(), proposed.total
-        self._bench.stages.expect([spec for values in proposed.coming for spec in self._plan.runs(values)])
+        coming = [spec for values in proposed.coming for spec in self._plan.runs(values)]
+        self._bench.stages.expect(coming)
+        if self._plan.pruner is None and self._plan.seconds is None:  # else it is not certain that all are wanted
+            train_together(coming, self._folder, self._bench)
         while (values := proposed.ask()) is not None:
             self.asked.append(values)
             self.done.append(self._trial(len(self.done), values))
@@ -159,6 +162,7 @@ class Trials:
             gone = time.perf_counter() - started
             self._bench.observer.part(len(self.done), total, gone / len(self.done) * (total - len(self.done)))
         if any(one.dev is not None for one in self.done):  # what has failed would fail again from there
+            forget_checkpoints(self._folder)
             for name in (name for one in self.done for name in one.runs):
                 forget_checkpoints(self._folder / name)
 

@@ -103,7 +103,8 @@ def test_a_trial_that_falls_behind_is_given_up_and_not_chosen(
     whole = search(plan(None), tmp_path / "whole", Workbench(), "typed")
     assert whole.chosen == found.chosen
     for mine, other in zip(found.trials, whole.trials, strict=True):
-        assert mine.number == 3 or (mine.dev, mine.dev_loss) == (other.dev, other.dev_loss)
+        if mine.number != 3:  # without a rule these heads are trained together, which rounds otherwise
+            assert (mine.dev, mine.dev_loss) == (other.dev, pytest.approx(other.dev_loss, abs=1e-5))
 
 
 def test_a_trial_that_was_given_up_is_not_the_best_however_good_it_was(plan: Make, tmp_path: Path) -> None:

@@ -1,0 +1,255 @@
+"""Heads that are trained together come out as each does alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from families import write_examples
+from torch import nn
+
+from welltuned import methods, train
+from welltuned import run as runs
+from welltuned.errors import DivergedError
+from welltuned.methods._base import Choice
+from welltuned.optimizer import BETAS, EPSILON, Stack
+from welltuned.plan import candidate
+from welltuned.progress import Observer
+from welltuned.record import RunRecord, read_arrays
+from welltuned.search import Search, search
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.together import Together
+from welltuned.train import Training
+from welltuned.workbench import Workbench
+
+ROWS, BATCH = 40, 8
+Make = Callable[..., RunSpec]
+SPACE = {"lr": Choice((1e-3, 1e-2)), "epochs": Choice((2, 3))}
+OWN: list[dict[str, Any]] = [
+    {"lr": 1e-2, "epochs": 20},
+    {"lr": 3e-2, "epochs": 12, "schedule": "constant", "seed": 1},
+    {"lr": 1e-3, "epochs": 20, "weight_decay": 0.3, "warmup_ratio": 0.5, "seed": 2},
+    {"lr": 1e-1, "epochs": 20, "max_grad_norm": 0.1, "schedule": "cosine"},
+    {"lr": 1e-2, "epochs": 20, "max_grad_norm": 0, "patience": 2},
+]
+"""Trials that differ in all that may differ; a hundred steps."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
+    folder = write_examples(tmp_path_factory.mktemp("rows"), {"train": ROWS - 3, "dev": 16, "test": 12})
+    return DataSpec(source=str(folder))
+
+
+@pytest.fixture(scope="module")
+def make(data: DataSpec, model_folder: Callable[[str], Path]) -> Make:
+    def made(seed: int = 0, method: str = "head", head: str = "mean", engine: str = "fast", **options: Any) -> RunSpec:
+        one = candidate(method, {"batch_size": BATCH, "epochs": 3, "lr": 1e-2, **options})
+        model = ModelSpec(name=str(model_folder("bert")), max_length=40, head=head)
+        return one.run(data, model, seed, ComputeSpec(device="cpu", precision="fp32", engine=engine))
+
+    return made
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Each step that a training takes by itself."""
+    made: list[int] = []
+    take = train.Training._take_step
+
+    def counted(training: train.Training) -> None:
+        made.append(training.step)
+        take(training)
+
+    monkeypatch.setattr(train.Training, "_take_step", counted)
+    return made
+
+
+def begun(specs: list[RunSpec]) -> list[Training]:
+    """Trainings on features that were computed once."""
+    bench, found = Workbench(), []
+    for spec in specs:
+        subject = runs._Subject(spec, bench)
+        rows = subject.features()
+        assert rows["train"].features is not None
+        method = methods.build(spec.method)
+        found.append(
+            Training(subject.encoder, method, rows["train"], rows["dev"], spec.train, subject.compute, Observer())
+        )
+    return found
+
+
+def require_alike(one: Training, other: Training) -> None:
+    assert one.step == other.step
+    assert len(one.curve) == len(other.curve)
+    for mine, theirs in zip(one.curve, other.curve, strict=True):
+        for part in ("train_loss", "dev_loss", "grad_norm"):
+            assert getattr(mine, part) == pytest.approx(getattr(theirs, part), abs=1e-4)
+        assert (mine.train_accuracy, mine.dev_accuracy, mine.lr) == (
+            theirs.train_accuracy,
+            theirs.dev_accuracy,
+            theirs.lr,
+        )
+    fit, alone = one.fit(), other.fit()
+    np.testing.assert_allclose(fit.dev_logits, alone.dev_logits, atol=1e-4)  # after a hundred steps
+    assert (fit.best_epoch, fit.alarms, fit.incidents) == (alone.best_epoch, alone.alarms, alone.incidents)
+    for name, tensor in fit.state.items():
+        torch.testing.assert_close(tensor, alone.state[name], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (4,)])
+def test_a_stack_steps_as_adamw_does(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rates, decays = [1e-2, 1e-3, 3e-1], [0.0, 0.1, 0.5]
+    tensors = [nn.Parameter(torch.randn(shape, generator=generator)) for _ in rates]
+    stack = Stack.of(tensors)
+    optimizers = [
+        torch.optim.AdamW([one], lr=lr, weight_decay=decay, betas=BETAS, eps=EPSILON)
+        for one, lr, decay in zip(tensors, rates, decays, strict=True)
+    ]
+    for count in range(1, 30):
+        at = torch.arange(3) if count < 20 else torch.tensor([0, 2])
+        for place in at.tolist():
+            tensors[place].grad = torch.randn(shape, generator=generator)
+            optimizers[place].step()
+        gradients = torch.stack([grad for place in at.tolist() if (grad := tensors[place].grad) is not None])
+        stack.step(gradients, at, torch.tensor(rates)[at], torch.tensor(decays)[at], count)
+    torch.testing.assert_close(stack.values, torch.stack([one.detach() for one in tensors]), atol=1e-5, rtol=1e-5)
+
+
+def test_each_goes_its_way_as_if_alone(make: Make) -> None:
+    specs = [make(**own) for own in OWN]
+    together = begun(specs)
+    Together(together, Observer()).run()
+    for one, other in zip(together, begun(specs), strict=True):
+        other.run()
+        require_alike(one, other)
+    assert together[0].steps == 100
+    assert together[4].step < 100, "out of patience"
+
+
+def test_one_that_diverges_is_left_out_and_the_others_go_on(make: Make) -> None:
+    specs = [make(lr=1e-2), make(lr=1e38, warmup_ratio=0, weight_decay=0), make(lr=1e-2, seed=1)]
+    members = begun(specs)
+    group = Together(members, Observer())
+    group.run()
+    assert group.diverged == {1}
+    alone = begun(specs)
+    for at in (0, 2):
+        alone[at].run()
+        require_alike(members[at], alone[at])
+    with pytest.raises(DivergedError):
+        alone[1].run()
+
+
+@pytest.mark.parametrize("until", [3, 5, 17])
+def test_they_go_on_from_where_they_stood(until: int, make: Make) -> None:
+    specs = [make(**own) for own in OWN]
+    whole, halves, rest = begun(specs), begun(specs), begun(specs)
+    Together(whole, Observer()).run()
+    half, other = Together(halves, Observer()), Together(rest, Observer())
+    half.run(until=until)
+    other.restore(half.snapshot())
+    assert other.step == until
+    other.run()
+    for one, two in zip(whole, rest, strict=True):
+        assert [row.model_copy(update={"seconds": 0.0}) for row in one.curve] == [
+            row.model_copy(update={"seconds": 0.0}) for row in two.curve
+        ]
+        assert np.array_equal(one.fit().dev_logits, two.fit().dev_logits)
+    with pytest.raises(KeyError):
+        Together(begun(specs[:2]), Observer()).restore(half.snapshot())
+
+
+def trials(specs: list[RunSpec], folder: Path) -> list[RunRecord]:
+    bench = Workbench()
+    runs.train_together(specs, folder, bench)
+    return [runs.trial(spec, folder / spec.name, bench) for spec in specs]
+
+
+def test_trials_find_their_training_done(make: Make, tmp_path: Path, steps: list[int]) -> None:
+    specs = [make(seed=0), make(seed=1), make(lr=3e-2, epochs=2)]
+    records = trials(specs, tmp_path / "together")
+    assert steps == []
+    for record in records:
+        alone = runs.trial(record.spec, tmp_path / "alone" / record.name, Workbench())
+        assert (record.dev_accuracy, record.best_epoch) == (alone.dev_accuracy, alone.best_epoch)
+        assert record.timings["shared"] == 0
+        assert record.timings["train"] > 0
+        one, two = (
+            read_arrays(tmp_path / where / record.name / "predictions.safetensors") for where in ("together", "alone")
+        )
+        np.testing.assert_allclose(one["dev.logits"], two["dev.logits"], atol=1e-5)
+    assert steps
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"method": "lora"},
+        {"engine": "plain"},
+        {"head": "native"},
+        {"overfit": 10},
+        {"batch_size": 4},
+    ],
+    ids=str,
+)
+def test_others_are_left_to_themselves(others: dict[str, Any], make: Make, tmp_path: Path, steps: list[int]) -> None:
+    """What has blocks or a head to train, the plain engine, a few rows alone, and batches of another size."""
+    pair = [make(**others), make() if "batch_size" in others else make(seed=1, **others)]
+    trials(pair, tmp_path)
+    assert steps
+
+
+def test_a_finished_trial_is_not_trained_again(
+    make: Make, tmp_path: Path, steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs = [make(seed=seed) for seed in range(3)]
+    trials(specs[:2], tmp_path)
+    members: list[int] = []
+    begin = Together.__init__
+
+    def counted(self: Together, trainings: list[Training], observer: Observer) -> None:
+        members.append(len(trainings))
+        begin(self, trainings, observer)
+
+    monkeypatch.setattr(Together, "__init__", counted)
+    trials(specs, tmp_path)
+    assert members == [], "one that is left is left to itself"
+    trials([*specs, make(seed=3), make(seed=4)], tmp_path)
+    assert members == [2]
+    assert len(steps) == 3 * 5
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_a_search_trains_its_heads_together(sampler: str, make: Make, tmp_path: Path, steps: list[int]) -> None:
+    spec = make()
+    plan = Search(
+        spec.data,
+        spec.model,
+        candidate("head", {"batch_size": BATCH}),
+        dict(SPACE),
+        sampler=sampler,
+        trials=None if sampler == "grid" else 4,
+        seeds=(0, 1),
+        compute=spec.compute,
+    )
+    record = search(plan, tmp_path, Workbench(), "welltuned search")
+    assert steps == []
+    assert len(record.trials) == 4
+    assert all(one.shared == 0 for one in record.trials)
+    assert not list(tmp_path.rglob("checkpoint"))
+
+
+def test_a_pruner_wants_one_after_the_other(make: Make, tmp_path: Path, steps: list[int]) -> None:
+    spec = make()
+    plan = Search(
+        spec.data, spec.model, candidate("head", {"batch_size": BATCH}), dict(SPACE), compute=spec.compute,
+        pruner="median",
+    )  # fmt: skip
+    search(plan, tmp_path, Workbench(), "welltuned search")
+    assert steps
