@@ -2,6 +2,10 @@
 
     python benchmarks/speed DATA [--rows 512] [--rounds 3] [--only full,lora]
 
+Tasks: one epoch of each method; a search over 24 settings of LoRA; the course sheet's grid, 3 rates by 7 and 9 epochs,
+of each method. The searches are measured once unless --rounds is given, beside the peer's default flags alone; of the
+grid a search that gives up hopeless trials is measured, too.
+
 Every training runs in a process of its own, one at a time; ours and the peer's take turns in every round, and what is
 told is the median. The peer runs with its default flags and with its best ones: rows grouped by length, fused AdamW,
 and bf16 where that is faster on this machine. Welltuned's cache on disk is empty at the start of every process.
@@ -19,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,29 +40,41 @@ from welltuned.spec import DataSpec, ModelSpec
 from welltuned.stats import compare_pair
 from welltuned.workbench import Workbench
 
+DEFAULT, BEST, PRUNED = "peer, default flags", "peer, best flags", "ours, pruned"
 ROOT = Path(__file__).resolve().parents[2]
 RATES = {"full": 1e-4, "lora": 1e-3, "prefix": 1e-2, "head": 5e-3}
-GRID = {"head": [1e-3, 5e-3, 1e-2], "lora": [3e-4, 1e-3, 3e-3]}
+AROUND = (0.3, 1.0, 3.0)
+"""A grid's rates, in those of a single run."""
+CONSTANT = {"schedule": "constant", "warmup_ratio": "0"}
+"""A search that varies the length lets its trials share their beginnings."""
 
 
-def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Work]:
-    """By name: one epoch of each method; the course sheet's grid of heads, 3 rates x 7 and 9 epochs; one of LoRA."""
+@dataclass(frozen=True)
+class Task:
+    """Work, the sides that do it, and how often if nothing else is asked for."""
+
+    work: Work
+    sides: tuple[str, ...] = ("ours", DEFAULT, BEST)
+    rounds: int = 3
+
+
+def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Task]:
+    """By name."""
     base = Work(data, "minilm", "full", [], rows, dev_rows, precision=precision)
-    single = {method: replace(base, method=method, settings=[(lr, 1)]) for method, lr in RATES.items()}
-    few = max(1, rows // 8)
-    grids = {
-        "head grid": replace(
-            base, method="head", settings=[(lr, epochs) for lr in GRID["head"] for epochs in (7, 9)], rows=few
-        ),
-        "lora grid": replace(
-            base,
-            method="lora",
-            settings=[(lr, epochs) for lr in GRID["lora"] for epochs in (1, 2)],
-            rows=few,
-            training={"schedule": "constant", "warmup_ratio": "0"},
-        ),
+    found = {
+        method: Task(replace(base, method=method, settings=[(lr, 1)], rows=rows // 2 if method == "prefix" else rows))
+        for method, lr in RATES.items()
     }
-    return {**single, **grids}
+    few = replace(base, rows=max(1, rows // 16), dev_rows=max(1, dev_rows // 4), training=CONSTANT)
+    rates = [round(RATES["lora"] * 10 ** (at / 4), 7) for at in range(-5, 3)]
+    settings = [(lr, epochs) for lr in rates for epochs in (1, 2, 3)]
+    found["lora search"] = Task(replace(few, method="lora", settings=settings), ("ours", DEFAULT), 1)
+    for method, lr in RATES.items():
+        settings = [(factor * lr, epochs) for factor in AROUND for epochs in (7, 9)]
+        found[f"sheet: {method}"] = Task(replace(few, method=method, settings=settings), ("ours", PRUNED, DEFAULT), 1)
+    many = replace(few, method="head", rows=rows // 4, settings=found["sheet: head"].work.settings)
+    found["head grid"] = Task(many, ("ours", DEFAULT), 1)
+    return found
 
 
 def run(side: str, work: Work) -> dict[str, Any]:
@@ -75,17 +91,19 @@ def run(side: str, work: Work) -> dict[str, Any]:
     return found
 
 
-def measured(name: str, work: Work, rounds: int, reduced: str) -> dict[str, Any]:
+def measured(name: str, task: Task, rounds: int, reduced: str) -> dict[str, Any]:
     """The sides in turns; medians, the spread, and the paired interval of the accuracies' difference."""
-    sides = {
+    work = task.work
+    known = {
         "ours": ("ours", replace(work, way="fast")),
-        "peer, default flags": ("peer", replace(work, way="default", precision="fp32")),
-        "peer, best flags": ("peer", replace(work, way="best", precision=reduced)),
+        PRUNED: ("ours", replace(work, way="fast", pruner="median")),
+        DEFAULT: ("peer", replace(work, way="default", precision="fp32", training={})),
+        BEST: ("peer", replace(work, way="best", precision=reduced, training={})),
     }
-    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    runs: dict[str, list[dict[str, Any]]] = {side: [] for side in task.sides}
     for at in range(rounds):
-        for side, (script, given) in sides.items():
-            runs[side].append(run(script, given))
+        for side in task.sides:
+            runs[side].append(run(*known[side]))
             print(f"{name}, round {at + 1}: {side} {runs[side][-1]['seconds']:.1f} s", file=sys.stderr, flush=True)
     found: dict[str, Any] = {}
     for side, all_of in runs.items():
@@ -97,8 +115,9 @@ def measured(name: str, work: Work, rounds: int, reduced: str) -> dict[str, Any]
             "tokens": all_of[0]["tokens"],
             "peak_bytes": max(one["peak_bytes"] for one in all_of),
             "dev_accuracy": all_of[0]["dev_accuracy"],
+            "chosen": all_of[0]["chosen"],
         }
-    mine, other = (np.array(runs[side][0]["correct"], bool)[None] for side in ("ours", "peer, default flags"))
+    mine, other = (np.array(runs[side][0]["correct"], bool)[None] for side in ("ours", DEFAULT))
     interval = compare_pair(mine, other).interval
     return {
         "work": asdict(work),
@@ -114,7 +133,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--dev-rows", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, help="of every task; without, 3 of single runs and 1 of searches")
     parser.add_argument("--only", default="", help="names of tasks, separated by commas")
     arguments = parser.parse_args()
     cores = psutil.cpu_count() or 1
@@ -124,7 +143,8 @@ def main() -> None:
     wanted = [name.strip() for name in arguments.only.split(",") if name.strip()]
     shape = pretrained(ModelSpec(name="minilm")).shape
     path = ROOT / "benchmarks" / "results" / "speed.json"
-    results = json.loads(path.read_text())["tasks"] if wanted and path.exists() else {}
+    before = json.loads(path.read_text()) if wanted and path.exists() else {"machine": {}, "tasks": {}}
+    results = before["tasks"] if before["machine"].get("processor") == processor_name() else {}  # one machine a table
     told = {
         "what": "one process each, in turns, medians",
         "data": "BoolQ, 2,000 training rows" if "boolq" in arguments.data else Path(arguments.data).name,
@@ -135,11 +155,11 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": installed_versions(),
     }
-    for name, work in chosen.items():
+    for name, task in chosen.items():
         if wanted and name not in wanted:
             continue
-        work = replace(work, threads=cores)
-        found = measured(name, work, arguments.rounds, reduced)
+        work, rounds = replace(task.work, threads=cores), arguments.rounds or task.rounds
+        found = measured(name, replace(task, work=work), rounds, reduced)
         ceiling = products(cores, work.precision)
         data = DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows)
         lengths = Workbench().tokens(data, ModelSpec(name=work.model, max_length=work.max_length))["train"].lengths
@@ -148,7 +168,7 @@ def main() -> None:
             flop = needed(shape, work.method, side["tokens"], squared * side["tokens"] // int(lengths.sum()))
             side["share_of_ceiling"] = flop / side["train_seconds"] / ceiling
         found["work"]["data"] = told["data"]
-        results[name] = {**found, "rounds": arguments.rounds, "ceiling": ceiling}
+        results[name] = {**found, "rounds": rounds, "ceiling": ceiling}
         ordered = {name: results[name] for name in chosen if name in results}
         path.write_text(json.dumps({**told, "tasks": ordered}, indent=1) + "\n")  # what is measured so far
     fill()

@@ -1,4 +1,4 @@
-"""Welltuned's side: a search as the command does it."""
+"""Welltuned's side: a search as the command does it, of one trial where one is asked for."""
 
 from __future__ import annotations
 
@@ -9,44 +9,49 @@ from pathlib import Path
 import torch
 from work import PROMPT, Done, Work, answer
 
+from welltuned.methods._base import Choice
 from welltuned.plan import candidate
-from welltuned.record import read_arrays
-from welltuned.run import train_together, trial
+from welltuned.record import read_arrays, read_run
+from welltuned.search import Search, Trials
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
 from welltuned.workbench import Workbench
 
 
 def do(work: Work) -> Done:
     torch.set_num_threads(work.threads)
-    data = DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows)
-    model = ModelSpec(name=work.model, max_length=work.max_length)
-    compute = ComputeSpec(device="cpu", precision=work.precision, engine=work.way)
     expression = f"prefix:length={PROMPT}" if work.method == "prefix" else work.method
-    specs = [
-        candidate(expression, {"lr": lr, "epochs": epochs, "batch_size": work.batch_size, **work.training}).run(
-            data, model, seed, compute
-        )
-        for seed in work.seeds
-        for lr, epochs in work.settings
-    ]
+    rates, lengths = (tuple(dict.fromkeys(column)) for column in zip(*work.settings, strict=True))
+    plan = Search(
+        DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows),
+        ModelSpec(name=work.model, max_length=work.max_length),
+        candidate(expression, {"batch_size": work.batch_size, **work.training}),
+        {"lr": Choice(rates), "epochs": Choice(lengths)},
+        seeds=work.seeds,
+        compute=ComputeSpec(device="cpu", precision=work.precision, engine=work.way),
+        pruner=work.pruner or None,
+    )
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
         bench = Workbench(cache_limit=0 if work.way == "plain" else 4 << 30)
-        bench.stages.expect(specs)
-        train_together(specs, Path(folder), bench)
-        records = [trial(spec, Path(folder) / spec.name, bench) for spec in specs]
+        trials = Trials(plan, Path(name), bench)
+        trials.work(plan.proposals()[1])
         seconds = time.perf_counter() - started
-        arrays = read_arrays(Path(folder) / records[0].name / "predictions.safetensors")
-        tokens = int(bench.tokens(data, model)["train"].lengths.sum())
-    correct = arrays["dev.logits"].argmax(axis=1) == arrays["dev.labels"]
+        records = [read_run(Path(name) / run) for one in trials.whole for run in one.runs]
+        arrays = read_arrays(Path(name) / records[0].name / "predictions.safetensors")
+        tokens = int(bench.tokens(plan.data, plan.model)["train"].lengths.sum())
+    given_up = [one for one in trials.done if not one.is_whole]
     once = records[0].timings["features"]  # computed once, charged to every run
+    trained = sum(one.timings["train"] - one.timings["shared"] for one in records)
+    epochs = sum(len(one.curve) for one in records) + sum(one.given_up or 0 for one in given_up)
+    correct = arrays["dev.logits"].argmax(axis=1) == arrays["dev.labels"]
     return Done(
         seconds=seconds,
-        train_seconds=once + sum(one.timings["train"] - one.timings["shared"] for one in records),
-        tokens=tokens * sum(len(one.curve) for one in records),
+        train_seconds=once + trained + sum(one.seconds for one in given_up),
+        tokens=tokens * epochs,
         peak_bytes=0,
-        dev_accuracy=[one.dev_accuracy for one in records],
+        dev_accuracy=[one.dev or 0.0 for one in trials.done],
         correct=correct.astype(int).tolist(),
+        chosen=trials.best.number,
     )
 
 

@@ -15,57 +15,76 @@ from matplotlib.figure import Figure
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "speed.md"
 RESULTS = ROOT / "benchmarks" / "results"
-SIDES = ("ours", "peer, default flags", "peer, best flags")
+SIDES = ("ours", "ours, pruned", "peer, default flags", "peer, best flags")
+COLORS = ("#0b6e4f", "#7fb69f", "#b0413e", "#d98e04")
 HEADS = (
     "task", "Welltuned", "peer, default", "peer, best", "times faster than default", "than best",
-    "tokens/s, ours / best", "peak memory, ours / default", "share of ceiling", "dev accuracy, ours less peer (95%)",
+    "tokens/s, ours / peer's best", "peak memory, ours / default", "share of ceiling",
+    "dev accuracy, ours less peer (95%)",
 )  # fmt: skip
+SHEET = "sheet: "
 
 
 def fill() -> None:
     """Draw the figure and write what was measured between the page's markers."""
-    for name, say in {"speed": told, "speed_tried": tried, "bf16": reduced}.items():
+    for name, say in {"speed": told, "speed_fp32": told, "speed_tried": tried, "bf16": reduced}.items():
         path = RESULTS / f"{name}.json"
         if not path.exists():
             continue
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         before, rest = PAGE.read_text().split(begin)
         PAGE.write_text(f"{before}{begin}\n{say(json.loads(path.read_text()))}\n{end}{rest.split(end)[1]}")
-    draw(json.loads((RESULTS / "speed.json").read_text())["tasks"])
+    if (RESULTS / "speed.json").exists():
+        draw(json.loads((RESULTS / "speed.json").read_text())["tasks"])
 
 
 def told(found: dict[str, Any]) -> str:
     """Machine, versions and the table in Markdown."""
     machine, versions = found["machine"], found["versions"]
-    rounds = min(task["rounds"] for task in found["tasks"].values())
+    tasks, verb = found["tasks"], "" if found["bf16_speedup"] > 1 else "only "
     lines = [
         f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}, transformers "
         f"{versions['transformers']}, peft {versions['peft']}. {found['data']}; MiniLM; batches of 32; medians of "
-        f"{rounds} rounds. On this processor a training step in bf16 is {found['bf16_speedup']:.2f} times as fast as "
-        f"in fp32, so the peer's best flags take {found['peer_best_precision']}.",
+        f"{max(task['rounds'] for task in tasks.values())} rounds, searches with fewer where their line says so. On "
+        f"this processor a training step in bf16 is {verb}{found['bf16_speedup']:.2f} times as fast as in fp32, so "
+        f"both sides take {found['peer_best_precision']}, and the peer's default flags fp32.",
         "",
         "| " + " | ".join(HEADS) + " |",
         "|---|" + "---:|" * (len(HEADS) - 1),
     ]
-    lines += ["| " + " | ".join(_line(name, task)) + " |" for name, task in found["tasks"].items()]
-    lines += ["", "![Seconds of each task on both sides](figures/speed.png)"]
+    lines += ["| " + " | ".join(_line(name, task)) + " |" for name, task in tasks.items()]
+    sheet = [task for name, task in tasks.items() if name.startswith(SHEET)]
+    if sheet:
+        lines += ["", _sheet(sheet)]
     return "\n".join(lines)
 
 
 def _line(name: str, task: dict[str, Any]) -> list[str]:
-    ours, default, best = (task["sides"][side] for side in SIDES)
-    rows = f"{name}: {task['work']['rows']} rows"
+    ours, _, default, best = (task["sides"].get(side) for side in SIDES)
+    rounds = f", {task['rounds']} round{'s' if task['rounds'] > 1 else ''}" if task["rounds"] != 3 else ""
     apart = task["accuracy_difference"]
+    least = best or default
     return [
-        rows,
-        *(f"{side['seconds']:.1f} s" for side in (ours, default, best)),
-        f"{default['seconds'] / ours['seconds']:.1f}",
-        f"{best['seconds'] / ours['seconds']:.1f}",
-        f"{ours['tokens'] / ours['train_seconds']:,.0f} / {best['tokens'] / best['train_seconds']:,.0f}",
+        f"{name}: {task['work']['rows']} rows{rounds}",
+        *("" if side is None else f"{side['seconds']:.1f} s" for side in (ours, default, best)),
+        *("" if side is None else f"{side['seconds'] / ours['seconds']:.1f}" for side in (default, best)),
+        f"{ours['tokens'] / ours['train_seconds']:,.0f} / {least['tokens'] / least['train_seconds']:,.0f}",
         f"{ours['peak_bytes'] / 1e9:.1f} / {default['peak_bytes'] / 1e9:.1f} GB",
         f"{ours['share_of_ceiling']:.0%}",
         f"{100 * apart['value']:+.1f} ({100 * apart['low']:+.1f} to {100 * apart['high']:+.1f})",
     ]
+
+
+def _sheet(tasks: list[dict[str, Any]]) -> str:
+    """The whole sheet, all methods together, with and without pruning."""
+    whole, pruned, default = (sum(task["sides"][side]["seconds"] for task in tasks) for side in SIDES[:3])
+    same = sum(task["sides"]["ours"]["chosen"] == task["sides"]["ours, pruned"]["chosen"] for task in tasks)
+    trials = sum(len(task["work"]["settings"]) for task in tasks)
+    return (
+        f"The whole sheet, {len(tasks)} methods and {trials} trials with one seed: {whole:.0f} s with every trial "
+        f"run to its end against {default:.0f} s, {default / whole:.1f} times faster; {pruned:.0f} s with "
+        f"`--pruner median`, {default / pruned:.1f} times, the same setting chosen for {same} of {len(tasks)} methods."
+    )
 
 
 def tried(found: dict[str, Any]) -> str:
@@ -78,10 +97,11 @@ def tried(found: dict[str, Any]) -> str:
     three, merged = (1e3 * found["queries, keys and values"][name] for name in ("apart", "merged"))
     steps, before, after = (found["compile"][name] for name in ("compiled, first time", "as it is", "compiled"))
     rates = ", ".join(f"{rate:,.0f} at {rows}" for rows, rate in found["evaluation"].items())
-    head = found["head"]
+    head, many = found["head"], found["heads"]
     lines += [
         "",
-        f"{found['machine']['processor']}, {found['machine']['cores']} cores, MiniLM, {found['rows']} rows of BoolQ.",
+        f"{found['machine']['processor']}, {found['machine']['cores']} cores, MiniLM, {found['rows']} rows of BoolQ; "
+        f"steps in {found['precision']}.",
         "",
         f'- Products, GFLOP/s: fp32 {gflops["fp32, highest"]}, through oneDNN\'s "medium" {gflops["fp32, medium"]}, '
         f"bf16 {gflops['bf16']}.",
@@ -92,6 +112,8 @@ def tried(found: dict[str, Any]) -> str:
         f"- Evaluation, tokens a second by rows at once: {rates}.",
         f"- A step of head-tuning on features that were kept takes {1e3 * head['step']:.2f} ms; a trial of it on "
         f"{found['rows']} rows {head['trial']:.2f} s in all, of which {head['steps']:.2f} s are steps.",
+        f"- {many['trials']} such trials, of {many['epochs']} epochs: {many['apart']:.1f} s one after the other, "
+        f"{many['together']:.1f} s together.",
     ]
     return "\n".join(lines)
 
@@ -114,11 +136,15 @@ def draw(tasks: dict[str, Any]) -> None:
     mpl.rcParams["font.size"] = 9
     figure = Figure(figsize=(8, 0.9 + 0.55 * len(tasks)), layout="constrained")
     axes = figure.subplots()
+    seen: set[str] = set()
     for at, task in enumerate(tasks.values()):
-        for shift, (side, color) in enumerate(zip(SIDES, ("#0b6e4f", "#b0413e", "#d98e04"), strict=True)):
-            times = task["sides"][side]["all_seconds"]
-            place = at + 0.25 * (shift - 1)
-            axes.barh(place, task["sides"][side]["seconds"], 0.22, color=color, label=side if at == 0 else "_")
+        for shift, (side, color) in enumerate(zip(SIDES, COLORS, strict=True)):
+            if side not in task["sides"]:
+                continue
+            times, place = task["sides"][side]["all_seconds"], at + 0.2 * (shift - 1.5)
+            label = "_" if side in seen else side
+            seen.add(side)
+            axes.barh(place, task["sides"][side]["seconds"], 0.18, color=color, label=label)
             axes.plot(times, [place] * len(times), "|", color="black", ms=6)
     axes.set_yticks(range(len(tasks)), list(tasks))
     axes.invert_yaxis()

@@ -57,7 +57,8 @@ def do(work: Work) -> Done:
         return Dataset.from_dict({**found, "labels": split.label.tolist()})
 
     train, dev = tokenized(data.train), tokenized(data.dev)
-    accuracies, trained, correct = [], 0.0, []
+    accuracies: list[float] = []
+    trained, correct = 0.0, []
     with tempfile.TemporaryDirectory() as out:
         for seed in work.seeds:
             for lr, epochs in work.settings:
@@ -90,7 +91,8 @@ def do(work: Work) -> Done:
                 accuracies.append(float(right.mean()))
                 correct = correct or right.astype(int).tolist()
     tokens = sum(map(len, train["input_ids"])) * sum(epochs for _, epochs in work.settings) * len(work.seeds)
-    return Done(time.perf_counter() - started, trained, tokens, 0, accuracies, correct)
+    chosen = accuracies.index(max(accuracies))
+    return Done(time.perf_counter() - started, trained, tokens, 0, accuracies, correct, chosen)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ from welltuned import methods
 from welltuned.answering import predict
 from welltuned.batches import TokenizedSplit
 from welltuned.encoders import Encoder
-from welltuned.engine import Compute, resolve
+from welltuned.engine import Compute, resolve, settle
 from welltuned.plan import candidate
 from welltuned.progress import Observer
 from welltuned.record import installed_versions, processor_name
-from welltuned.run import assembled, trial
+from welltuned.run import assembled, train_together, trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.train import Training
 from welltuned.workbench import Workbench
@@ -94,7 +94,7 @@ class Bench:
     def __init__(self, data: str, method: str, rows: int, epochs: int = 1) -> None:
         given = DataSpec(source=data, max_train_samples=rows, max_eval_samples=32)
         plan = candidate(method, {"lr": 1e-4, "epochs": epochs, "batch_size": 32})
-        compute = ComputeSpec(device="cpu", precision="fp32", engine="fast")
+        compute = settle(ComputeSpec(device="cpu", engine="fast"))
         self.compute: Compute = resolve(compute)
         self.spec: RunSpec = plan.run(given, ModelSpec(name="minilm", max_length=256), 0, compute)
         self.bench = Workbench(cache_limit=0)
@@ -165,10 +165,27 @@ def head(bench: Bench, folder: Path) -> dict[str, float]:
     return {"trial": whole, "steps": steps, "step": steps / count}
 
 
+def heads(bench: Bench, folder: Path, trials: int = 24) -> dict[str, float]:
+    """Seconds of so many trials of head-tuning, once the features are kept, one after the other and together."""
+    given = bench.spec
+    rates = [1e-3 * 10 ** (at / 8) for at in range(trials)]
+    runs = [given.model_copy(update={"train": given.train.model_copy(update={"lr": lr})}) for lr in rates]
+    trial(given, folder / "first", bench.bench)
+    found = {"trials": trials, "epochs": given.train.epochs}
+    for way in ("apart", "together"):
+        started = time.perf_counter()
+        if way == "together":
+            train_together(runs, folder / way, bench.bench)
+        for run in runs:
+            trial(run, folder / way / run.name, bench.bench)
+        found[way] = time.perf_counter() - started
+    return found
+
+
 def evaluated(bench: Bench) -> dict[str, float]:
     """Tokens a second of answering, by rows at once."""
     encoder, rows, found = bench.encoder(), bench.rows["train"], {}
-    plain = Compute(torch.device("cpu"), "fp32", "plain")  # no limit of its own
+    plain = Compute(torch.device("cpu"), bench.compute.precision, "plain")  # no limit of its own
     for at_once in (4, 8, 16, 32, 64):
         seconds = shortest(partial(predict, encoder, rows, at_once, plain), repeats=3, calls=1)
         found[f"{at_once} rows"] = int(rows.lengths.sum()) / seconds
@@ -183,14 +200,17 @@ def main() -> None:
     torch.set_num_threads(psutil.cpu_count() or 1)
     full, lora = (Bench(arguments.data, method, arguments.rows) for method in ("full", "lora"))
     with tempfile.TemporaryDirectory() as folder:
-        heads = head(Bench(arguments.data, "head", arguments.rows, epochs=8), Path(folder))
+        one = head(Bench(arguments.data, "head", arguments.rows, epochs=8), Path(folder) / "one")
+        many = heads(Bench(arguments.data, "head", arguments.rows, epochs=8), Path(folder) / "many")
     found: dict[str, Any] = {
         "products": products(),
         "queries, keys and values": queries_keys_values(),
         "evaluation": evaluated(full),
         "parts": {"full": parts(full), "lora": parts(lora)},
         "compile": compiled(full),
-        "head": heads,
+        "head": one,
+        "heads": many,
+        "precision": full.compute.precision,
         "rows": arguments.rows,
         "machine": {"processor": processor_name(), "cores": psutil.cpu_count()},
         "python": platform.python_version(),

@@ -20,6 +20,7 @@ class Work:
         settings: (learning rate, epochs) of each trial.
         way: of the peer, "default" or "best" flags; of ours, "fast" or "plain".
         training: of our options, those that are not the peer's defaults.
+        pruner: of ours, the rule by which trials that fall behind are given up; empty for none.
     """
 
     data: str
@@ -35,6 +36,7 @@ class Work:
     precision: str = "fp32"
     threads: int = 2
     training: dict[str, str] = field(default_factory=dict)
+    pruner: str = ""
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Done:
         seconds: from texts and weights on disk to every trial's dev accuracy.
         train_seconds: of these, training steps, and what is computed once for them.
         tokens: that were trained on, without padding, each epoch anew.
+        chosen: the trial with the best dev accuracy.
         peak_bytes: the process's largest resident memory.
         dev_accuracy: of each trial, seed by seed.
         correct: of the first trial: whether each dev row was right.
@@ -56,6 +59,7 @@ class Done:
     peak_bytes: int
     dev_accuracy: list[float]
     correct: list[int]
+    chosen: int = 0
 
 
 def answer(do: Callable[[Work], Done]) -> None:
