@@ -106,7 +106,12 @@ class Gate:
         if self._key is not None:
             scheme, _, sent = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
             if not hmac.compare_digest(sent, self._key) or scheme.lower() != b"bearer":
-                told = Told("the key is missing or not the right one", mend="send the header Authorization: Bearer KEY")
+                told = Told(
+                    "the key is missing or not the right one",
+                    where="the header Authorization",
+                    why="this server answers only those who know its key",
+                    mend="send the header Authorization: Bearer KEY",
+                )
                 return Refusal(401, told, {"WWW-Authenticate": "Bearer"})
         if self.draining:
             return stopping()

@@ -45,8 +45,13 @@ class Models:
         """
         found = self._served.get(self.default if name is None else name)
         if found is None:
-            mend = f"choose among {', '.join(self.names)}, or name none"
-            raise Refusal(422, Told(f"there is no model {quoted(name or '')}", "model", mend))
+            told = Told(
+                f"there is no model {quoted(name or '')}",
+                where="model",
+                why="no run that this server answers with is called so",
+                mend=f"choose among {', '.join(self.names)}, or name none",
+            )
+            raise Refusal(422, told)
         return found
 
 
