@@ -11,6 +11,7 @@ from families import write_examples
 from matplotlib.figure import Figure
 
 from welltuned import Compared, compare
+from welltuned.python.errors import ParameterError
 from welltuned.record import read_comparison
 
 SHORT: dict[str, Any] = {"max_length": 40, "epochs": 1, "batch_size": 8, "precision": "fp32", "verbose": False}
@@ -52,6 +53,11 @@ def test_its_models_answer(found: Compared) -> None:
     assert set(one.predict([("is it", "the moon")])) <= {"no", "yes"}
     with pytest.raises(ValueError, match="there is no model of 'majority class'"):
         found.classifier("majority class")
+    with pytest.raises(ParameterError) as refused:
+        found.classifier("nope")
+    assert refused.value.what == "there is no model of 'nope'"
+    assert refused.value.why == "no line of the table with a model is called so"
+    assert refused.value.mend == "choose among head, lora:rank=2"
     with pytest.raises(ValueError, match=r"no results\.json"):
         Compared(found.folder / "runs")
 
