@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import torch
 from welltuned import Classifier
 from welltuned.batches import Batch
 from welltuned.errors import UsageError, WelltunedError
-from welltuned.exporting import export_onnx
+from welltuned.exporting import export_onnx, export_stock
 from welltuned.exporting.check import Subject
 from welltuned.exporting.onnx import EXAMPLE
 from welltuned.predicting import Predictor
@@ -27,6 +28,14 @@ TEXTS = [f"{'red sun' if i % 2 else 'blue moon'} {i}" for i in range(30)]
 def kept(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     one = Classifier("head", model=str(model_folder("bert")), max_length=24, epochs=1, batch_size=8, precision="fp32")
     return one.fit(TEXTS, [i % 2 for i in range(30)]).save(tmp_path_factory.mktemp("kept") / "run")
+
+
+@pytest.fixture(scope="module")
+def native(model_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that a stock class can say."""
+    short = {"max_length": 24, "epochs": 1, "batch_size": 8, "precision": "fp32"}
+    one = Classifier("head", model=str(model_folder("bert")), head="native", **short)  # type: ignore[arg-type]
+    return one.fit(TEXTS, [i % 2 for i in range(30)]).save(tmp_path_factory.mktemp("native") / "run")
 
 
 def test_rows_in_memory_are_made_up_for_the_check(kept: Path) -> None:
@@ -50,6 +59,36 @@ def test_a_graph_that_is_off_is_refused(error: float, kept: Path) -> None:
 
     with pytest.raises(WelltunedError, match="does not compute what the model computes"):
         subject.check(off)
+
+
+@pytest.mark.parametrize("name", ["run", "run/model", "model", "notes", "file"])
+def test_nothing_but_an_older_export_is_replaced(
+    name: str, kept: Path, native: Path, tmp_path: Path, model_folder: Callable[[str], Path]
+) -> None:
+    """What stands in the way stays as it is: a run, its model, a model from elsewhere, a folder of notes, a file."""
+    shutil.copytree(kept, tmp_path / "run")
+    shutil.copytree(model_folder("bert"), tmp_path / "model")
+    (tmp_path / "notes").mkdir()
+    for note in ("notes/note.txt", "file"):
+        (tmp_path / note).write_text("mine")
+    before = contents(tmp_path)
+    exports: list[Callable[[Path], object]] = [lambda folder: export_stock(native, folder)]
+    if find_spec("onnxscript"):
+        exports.append(lambda folder: export_onnx(kept, folder))
+    for export in exports:
+        with pytest.raises(UsageError) as refused:
+            export(tmp_path / name)
+        assert refused.value.where == str(tmp_path / name)
+        assert refused.value.why
+        assert refused.value.mend
+        assert contents(tmp_path) == before
+        for _ in range(2):  # the second takes the place of the first
+            export(tmp_path / "new")
+        shutil.rmtree(tmp_path / "new")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 Done = subprocess.CompletedProcess[bytes]

@@ -31,11 +31,20 @@ def command(
     from huggingface_hub import HfApi
 
     from welltuned.cli.console import stderr, stdout
-    from welltuned.predicting import run_folder
+    from welltuned.errors import UsageError
+    from welltuned.predicting import is_export, run_folder
     from welltuned.pushing import pack, push
     from welltuned.report import format
 
-    parcel = pack(run_folder(run), repo_id)
+    folder = run_folder(run)
+    if is_export(folder):
+        raise UsageError(
+            "this is an export, not a run",
+            where=str(run),
+            why="what goes to the Hub is the model that a run trained, with its card",
+            mend="name the run that it was made of",
+        )
+    parcel = pack(folder, repo_id)
     for warning in parcel.warnings:
         stderr.print(f"warning: {warning}", markup=False)
     url = push(parcel, HfApi(), private) if yes else None
