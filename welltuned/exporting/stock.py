@@ -9,7 +9,7 @@ from welltuned import artifact, card
 from welltuned.errors import UsageError
 from welltuned.opening import MANIFEST, parsed, write_manifest
 from welltuned.predicting import run_folder
-from welltuned.record import require_replaceable, whole_folder
+from welltuned.record import read_run, require_replaceable, whole_folder
 
 APART = "adapter"
 """Of the trained tensors beside the merged model, for peft."""
@@ -28,7 +28,8 @@ def export_stock(run: Path, folder: Path | None = None) -> Path:
         ResourceError: the folder cannot be written.
     """
     source = run_folder(run)
-    artifact.load(source / card.MODEL)  # refuses what is damaged
+    read_run(source)  # both refuse what is damaged
+    artifact.load(source / card.MODEL)
     config = parsed(source / card.MODEL / "config.json")
     if config["model_type"] == "welltuned":
         method = (config.get("method") or {}).get("name")

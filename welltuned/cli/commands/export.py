@@ -33,10 +33,20 @@ def command(
     from welltuned.report import format
 
     if to not in ("onnx", "transformers"):
-        raise UsageError(f"{to!r} is nothing to export to", where="--to", mend="choose onnx or transformers")
+        raise UsageError(
+            f"{to!r} is nothing to export to",
+            where="--to",
+            why="there are two forms: onnx and transformers",
+            mend="choose onnx or transformers",
+        )
     if to == "transformers":
         if int8:
-            raise UsageError("--int8 is for onnx", where="--int8", mend="leave it out, or export --to onnx")
+            raise UsageError(
+                "--int8 is for onnx",
+                where="--int8",
+                why="a stock checkpoint holds the weights as they were trained",
+                mend="leave it out, or export --to onnx",
+            )
         folder = export_stock(run, out)
         if json:
             print(dumps({"folder": str(folder)}))

@@ -66,8 +66,21 @@ def command(
     from welltuned.cli.console import stdout
     from welltuned.errors import UsageError
 
-    if not all(map(find_spec, ("fastapi", "uvicorn", "prometheus_client"))):
-        raise UsageError("serving needs packages that are not here", mend="pip install 'welltuned[serve]'")
+    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if not find_spec(name)]:
+        raise UsageError(
+            "serving needs packages that are not here",
+            where="welltuned serve",
+            why=f"missing: {', '.join(missing)}",
+            mend="pip install 'welltuned[serve]'",
+        )
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UsageError(
+            f"{threads:,} threads are more than this machine has cores",
+            where="--threads",
+            why=f"it has {cores}, and further threads only wait for one another",
+            mend=f"give {cores} or less, or leave it out",
+        )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     import torch
