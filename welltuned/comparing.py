@@ -174,8 +174,8 @@ def _require_whole(plan: Comparison) -> None:
     faults = [
         (not plan.models, "--models", "no model is named", "every method is trained on a model", "name one: minilm"),
         (not plan.seeds, "--seeds", "no seed is named", "every method is trained with a seed", "name one: 0"),
-        (any(seed < 0 for seed in plan.seeds), "--seeds", "a seed is below 0", "generators begin with whole numbers from 0 "
-         "on", "name others, such as 0, 1, 2"),
+        (any(seed < 0 for seed in plan.seeds), "--seeds", "a seed is below 0", "a generator begins with a whole "
+         "number from 0 on", "name others, such as 0, 1, 2"),
         (len(set(plan.seeds)) < len(plan.seeds), "--seeds", "a seed is named twice", "equal seeds make equal runs",
          "name each once"),
         (not 0 < plan.margin <= 0.5, "--margin", f"{plan.margin:g} is no difference of accuracy", "it is a share above "
