@@ -89,8 +89,8 @@ def question(item: Any, takes_pairs: bool, limits: Limits, where: str) -> Questi
         where: the item's place in the request.
     """
     if not isinstance(item, dict):
-        why = f"it is {_KINDS.get(type(item), 'a number')}"
-        return Told("this is not an object with a text", where or BODY, why, 'send {"text": ...}')
+        kind = f"it is {_KINDS.get(type(item), 'a number')}"
+        return Told("this is not an object with a text", where or BODY, kind, 'send {"text": ...}')
     wanted = FIELDS if takes_pairs else FIELDS[:1]
     reads = "pairs: a question and a passage" if takes_pairs else "single texts"
     dot = f"{where}." if where else ""
@@ -101,8 +101,8 @@ def question(item: Any, takes_pairs: bool, limits: Limits, where: str) -> Questi
             return Told(f"{name} {what}", f"{dot}{name}", why or f"this model reads {reads}", mend)
     for name, value in item.items():
         if name not in wanted and not (name in FIELDS and value is None):
-            why = f"this model reads {reads}, as {' and '.join(wanted)}"
-            return Told(f"the field {quoted(name)} does not belong here", where or BODY, why, "leave it out")
+            rule = f"this model reads {reads}, as {' and '.join(wanted)}"
+            return Told(f"the field {quoted(name)} does not belong here", where or BODY, rule, "leave it out")
     return Question(item["text"], item["text_pair"] if takes_pairs else None)
 
 
