@@ -132,6 +132,7 @@ def compare(plan: Comparison, folder: Path, bench: Workbench, command: str) -> C
 
 
 def _compared(plan: Comparison, folder: Path, bench: Workbench, command: str) -> ComparisonRecord:
+    _require_whole(plan)
     _require_distinct(plan)
     if (folder / "record.json").is_file():
         raise UsageError("this folder holds a single run", where=f"--out {folder}", mend="choose another --out folder")
@@ -168,10 +169,33 @@ def _compared(plan: Comparison, folder: Path, bench: Workbench, command: str) ->
     return record
 
 
+def _require_whole(plan: Comparison) -> None:
+    """Refuse a plan with nothing to compare, or with a number out of its range."""
+    tuning = plan.tuning or Tuning()
+    faults = [
+        (not plan.models, "--models", "no model is named", "every method is trained on a model", "name one: minilm"),
+        (not plan.seeds, "--seeds", "no seed is named", "every method is trained with a seed", "name one: 0"),
+        (any(seed < 0 for seed in plan.seeds), "--seeds", "a seed is below 0", "a generator begins with a whole "
+         "number from 0 on", "name others, such as 0, 1, 2"),
+        (len(set(plan.seeds)) < len(plan.seeds), "--seeds", "a seed is named twice", "equal seeds make equal runs",
+         "name each once"),
+        (not 0 < plan.margin <= 0.5, "--margin", f"{plan.margin:g} is no difference of accuracy", "it is a share above "
+         "0 and at most 0.5: 0.01 is one point", "leave it out, or give such a share"),
+        (tuning.trials is not None and tuning.trials < 1, "--trials", "a search takes at least one trial",
+         "without one there is nothing to choose", "give 1 or more, or leave it out"),
+        (tuning.seconds is not None and not tuning.seconds >= 0, "--max-seconds", f"{tuning.seconds} is no time",
+         "it counts the seconds of training, from 0 on", "give 0 or more, or leave it out"),
+    ]  # fmt: skip
+    for wrong, where, what, why, mend in faults:
+        if wrong:
+            raise UsageError(what, where=where, why=why, mend=mend)
+
+
 def _require_distinct(plan: Comparison) -> None:
     if len(set(plan.run_ids)) < len(plan.run_ids):
         raise UsageError(
             "two of the things to compare are the same",
+            where="--methods, --models",
             why="a method with its default written out, or a model named twice, is still the same run",
             mend="name each method and model once",
         )

@@ -93,9 +93,11 @@ def candidates(expressions: str, options: Mapping[str, Any]) -> list[Candidate]:
     """Read a comma-separated list of expressions; each once."""
     found = [candidate(expression, options) for expression in expressions.split(",") if expression.strip()]
     if not found:
-        raise UsageError("no method is named", where="--methods", mend=f"choose among {', '.join(methods.names())}")
+        mend = f"choose among {', '.join(methods.names())}"
+        raise UsageError("no method is named", where="--methods", why="there is nothing to train", mend=mend)
     if len({one.name for one in found}) < len(found):
-        raise UsageError("a method is named twice", where="--methods")
+        why = "it would be trained twice and be beside itself in the table"
+        raise UsageError("a method is named twice", where="--methods", why=why, mend="name each once")
     return found
 
 

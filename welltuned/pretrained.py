@@ -279,7 +279,10 @@ def _raw_config(folder: Path, name: str) -> dict[str, Any]:
     try:
         raw = parsed(path)
     except OSError as error:
-        raise DataError(f"{name} has no config.json", where=str(folder), mend=_known_models()) from error
+        why = "a model is a folder with its config.json, or a name on the Hub"
+        raise DataError(
+            f"{name or 'this folder'} has no config.json", where=str(folder), why=why, mend=_known_models()
+        ) from error
     if not isinstance(raw, dict) or "model_type" not in raw:
         raise DataError(f"config.json of {name} does not say its model_type", where=str(path))
     return raw

@@ -17,6 +17,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from welltuned import addresses, card
 from welltuned.errors import DataError, ResourceError, UsageError
+from welltuned.opening import MANIFEST, require_as_written
 from welltuned.record import read_run
 
 UNREACHABLE = cast(tuple[type[Exception], ...], HfHubHTTPError.__bases__)
@@ -76,12 +77,19 @@ def pack(run: Path, repository: str) -> Parcel:
 
     Raises:
         UsageError: no name that the Hub allows.
-        DataError: there is no finished run, or no model in it.
+        DataError: there is no finished run, no model in it, or one that is damaged.
     """
     _require_name(repository)
     record, model = read_run(run), run / card.MODEL
-    if not (model / "config.json").is_file():
-        raise DataError("this run has no model", where=str(run), mend="run the same command again to train it anew")
+    try:
+        require_as_written(model)
+    except OSError as error:
+        raise DataError(
+            "this run has no model",
+            where=str(run),
+            why=f"there is no {card.MODEL}/{MANIFEST}, which is written with the model",
+            mend="run the same command again to train it anew",
+        ) from error
     if not (model / card.NAME).is_file():
         card.write(run, record)
     files = {str(path.relative_to(model)): path for path in _regular(model)}
@@ -103,7 +111,8 @@ def push(parcel: Parcel, hub: Hub, private: bool) -> str:
     """
     token = get_token()
     if token is None:
-        raise ResourceError("nobody is logged in to the Hub on this machine", mend=LOG_IN)
+        why = "an upload needs to know whose it is"
+        raise ResourceError("nobody is logged in to the Hub on this machine", where="--yes", why=why, mend=LOG_IN)
     operations = [CommitOperationAdd(card.NAME, parcel.card.encode())]
     operations += [CommitOperationAdd(name, path) for name, path in parcel.files.items()]
     try:
@@ -137,7 +146,8 @@ def _require_name(repository: str) -> None:
             f"{repository!r} is no name that the Hub allows", where="REPO_ID", why=str(error), mend="write OWNER/NAME"
         ) from error
     if "/" not in repository:
-        raise UsageError(f"{repository!r} does not say whose it is", where="REPO_ID", mend="write OWNER/NAME")
+        why = "on the Hub every model has an owner"
+        raise UsageError(f"{repository!r} does not say whose it is", where="REPO_ID", why=why, mend="write OWNER/NAME")
 
 
 def _regular(folder: Path) -> Iterator[Path]:

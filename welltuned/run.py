@@ -32,6 +32,7 @@ from welltuned.errors import DataError, DivergedError, ResourceError, WelltunedE
 from welltuned.evidence import readings, removal
 from welltuned.memory import fewer, out_of_memory_told
 from welltuned.methods._base import Method
+from welltuned.opening import MANIFEST
 from welltuned.pretrained import Pretrained
 from welltuned.provenance import provenance
 from welltuned.record import (
@@ -42,6 +43,7 @@ from welltuned.record import (
     read_arrays,
     read_record,
     read_run,
+    require_replaceable,
     require_there,
     require_writable,
     write_arrays,
@@ -74,6 +76,8 @@ def run(spec: RunSpec, folder: Path, bench: Workbench) -> RunRecord:
         bench.observer.say(f"{spec.name}: finished before, its record is read")
         _arrived(folder)
         return finished
+    model = (folder / MODEL).parent
+    require_replaceable(model, (model / MANIFEST).is_file() or (folder / "record.json").is_file())
     require_writable(folder)
     bench.require_room([spec], folder)
     record = subject.leave_whole(folder, *subject.train(folder))

@@ -126,6 +126,7 @@ class Shape:
             raise UsageError(
                 f"rows of {max_length} tokens{behind} exceed this encoder's {self.positions} positions",
                 where="--max-length",
+                why="it was pretrained with so many, and knows none beyond",
                 mend=f"use --max-length {room} or less" if room >= 8 else "use a shorter prefix",
             )
 

@@ -64,7 +64,7 @@ class DataSpec(Spec):
     text_pair: str | None = None
     label: str | None = None
     split: SplitMode = "given"
-    split_seed: int = 0
+    split_seed: int = Field(default=0, ge=0)
     max_train_samples: int | None = Field(default=None, ge=1)
     max_eval_samples: int | None = Field(default=None, ge=1)
     max_predict_samples: int | None = Field(default=None, ge=1)

@@ -5,11 +5,14 @@ import os
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from welltuned.cli import commands
+from welltuned.cli import application, commands
 from welltuned.record import read_run
 
 from .conftest import Command
@@ -36,6 +39,29 @@ def test_every_command_has_help(welltuned: Command) -> None:
     for name in names:
         assert name in listed
         assert welltuned(name, "--help").code == 0
+
+
+def parsers() -> Iterator[Any]:
+    """Every command, those of groups too."""
+    waiting: list[Any] = [typer.main.get_command(application())]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting += getattr(one, "commands", {}).values()
+
+
+def test_every_option_says_what_it_is_for_within_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    found = list(parsers())
+    assert len(found) > 20
+    for command in found:
+        told = command.get_help(typer.Context(command, info_name=command.name))
+        assert max(map(len, told.splitlines())) <= 80
+        assert "..." not in told.partition("Commands:")[2], "a command is told in whole sentences"
+        for parameter in command.params:
+            help = getattr(parameter, "help", None)
+            assert help, (command.name, parameter.name)
+            assert len(help.split()) > 2, (command.name, parameter.name, help)
 
 
 def test_version(welltuned: Command) -> None:

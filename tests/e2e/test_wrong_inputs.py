@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from welltuned.cli import main
 
 from .conftest import Command, rows, write_csv
 
@@ -187,5 +190,170 @@ def test_report_of_nothing(welltuned: Command, tmp_path: Path) -> None:
     assert "results.json" in done.err
 
 
-def test_prediction_without_a_run(welltuned: Command, tmp_path: Path) -> None:
-    assert welltuned("predict", tmp_path, "--text", "a", "--text-pair", "b").code == 3
+@pytest.fixture(scope="module")
+def run(problem: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the head on the small problem."""
+    out = tmp_path_factory.mktemp("wrong") / "run"
+    with pytest.raises(SystemExit) as left:
+        main([str(one) for one in ("train", problem, "--model", bert, "--out", out, *QUICK)])
+    assert not left.value.code
+    return out
+
+
+def _without(*names: str) -> Callable[[Path, Path], Path]:
+    def make(run: Path, folder: Path) -> Path:
+        shutil.copytree(run, folder / "copy")
+        for name in names:
+            (folder / "copy" / name).unlink(missing_ok=True)
+        return folder / "copy"
+
+    return make
+
+
+def _torn(name: str) -> Callable[[Path, Path], Path]:
+    def make(run: Path, folder: Path) -> Path:
+        copy = _without()(run, folder)
+        (copy / name).write_bytes((copy / name).read_bytes()[:200])
+        return copy
+
+    return make
+
+
+def _several(run: Path, folder: Path) -> Path:
+    for name in ("a", "b"):
+        shutil.copytree(run, folder / name)
+    return folder
+
+
+def _a_comparison_under_way(run: Path, folder: Path) -> Path:
+    shutil.copytree(run, folder / "runs" / "head")
+    return folder
+
+
+def _of_another_kind(run: Path, folder: Path) -> Path:
+    (folder / "results.json").write_text('{"kind": "pretraining"}')
+    return folder
+
+
+WRONG_RUNS: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
+    "no folder": (lambda _, folder: folder / "nothing", "nothing is there"),
+    "a file": (lambda run, _: run / "record.json", "it is a file"),
+    "an empty folder": (lambda _, folder: folder, "there is no finished run here"),
+    "a folder of runs": (_several, "name one of those in it: a, b"),
+    "a comparison under way": (_a_comparison_under_way, "name one of those in it: runs/head"),
+    "half written": (_without("record.json", "results.json"), "is not finished"),
+    "a torn record": (_torn("record.json"), "record.json is damaged"),
+    "no weights": (_without("model/model.safetensors"), "model.safetensors is missing"),
+    "torn weights": (_torn("model/model.safetensors"), "model.safetensors is not as it was written"),
+    "a pretraining": (_of_another_kind, "of the kind pretraining"),
+}
+OF_A_RUN = {
+    "predict": ("--text", "a", "--text-pair", "b"), "serve": ("--port", "0"), "export": ("--to", "transformers"),
+    "push": ("ann/yesno",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", OF_A_RUN)
+@pytest.mark.parametrize("name", WRONG_RUNS)
+def test_wrong_run(
+    name: str, command: str, run: Path, tmp_path: Path, welltuned: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WELLTUNED_API_KEY", raising=False)
+    make, said = WRONG_RUNS[name]
+    done = welltuned(command, make(run, tmp_path), *OF_A_RUN[command])
+    assert done.code == 3, done.err
+    assert said in done.err
+    assert "  why:  " in done.err
+    assert "  mend: " in done.err
+
+
+WRONG_REQUESTS: dict[str, tuple[tuple[str, ...], str, int, str]] = {
+    "predict: no passage": (("predict", "RUN", "--text", "a"), "", 2, "--text-pair"),
+    "predict: no question": (("predict", "RUN", "--text-pair", "a"), "", 2, "--text-pair"),
+    "predict: two things": (
+        ("predict", "RUN", "--text", "a", "--text-pair", "b", "--input", "x.csv"),
+        "",
+        2,
+        "--input",
+    ),
+    "predict: an empty text": (
+        ("predict", "RUN", "--text", " ", "--text-pair", "b"),
+        "",
+        2,
+        "--text: this text is empty",
+    ),
+    "predict: an empty passage": (
+        ("predict", "RUN", "--text", "a", "--text-pair", ""),
+        "",
+        2,
+        "--text-pair: this text",
+    ),
+    "predict: nothing on stdin": (("predict", "RUN"), "\n", 2, "no rows came on stdin"),
+    "predict: a field too few": (("predict", "RUN"), "a\tb\nc\n", 3, "stdin:2: this line has 1 field instead of 2"),
+    "predict: an empty field": (("predict", "RUN"), "a\t\n", 3, "stdin:1: the field 'passage' is empty"),
+    "predict: half an object": (("predict", "RUN"), '{"question": ', 3, "stdin:1: this line is not JSON"),
+    "predict: a number": (("predict", "RUN"), '{"question": 3}', 3, "stdin:1: the field 'question'"),
+    "serve: more threads than cores": (("serve", "RUN", "--port", "0", "--threads", "1000000"), "", 2, "--threads"),
+    "serve: no name": (("serve", "=RUN", "--port", "0"), "", 2, "NAME=FOLDER"),
+    "serve: one name twice": (("serve", "a=RUN", "a=RUN", "--port", "0"), "", 2, "2 models would be called a"),
+    "serve: others without a key": (("serve", "RUN", "--host", "", "--port", "0"), "", 2, "at every address"),
+    "export: unknown format": (("export", "RUN", "--to", "pdf"), "", 2, "--to"),
+    "export: int8 of a checkpoint": (("export", "RUN", "--to", "transformers", "--int8"), "", 2, "--int8"),
+    "push: nobody's": (("push", "RUN", "yesno"), "", 2, "does not say whose it is"),
+    "push: no name": (("push", "RUN", "a b/c"), "", 2, "no name that the Hub allows"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_REQUESTS)
+def test_wrong_request(name: str, run: Path, welltuned: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WELLTUNED_API_KEY", raising=False)
+    arguments, stdin, code, said = WRONG_REQUESTS[name]
+    done = welltuned(*(one.replace("RUN", str(run)) for one in arguments), stdin=stdin)
+    assert done.code == code, done.err
+    assert said in done.err
+    assert "  why:  " in done.err
+    assert "  mend: " in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve", "RUN", "--port", "70000"), ("serve", "RUN", "--port", "-1"), ("serve", "RUN", "--max-items", "0"),
+        ("serve", "RUN", "--max-seconds", "nan"), ("serve", "RUN", "--drain-seconds", "-1"),
+        ("serve", "RUN", "--threads", "0"), ("app", "RUN", "--port", "70000"), ("app", "RUN", "--port", "x"),
+        ("predict", "RUN", "--eval-batch-size", "0"), ("serve",), ("app",), ("export",), ("push", "RUN"), ("predict",),
+        ("doctor", "RUN"), ("doctor", "--jso"), ("doctor", "--port", "1"),
+    ],
+)  # fmt: skip
+def test_what_no_option_takes(arguments: tuple[str, ...], welltuned: Command) -> None:
+    done = welltuned(*arguments)
+    assert done.code == 2
+    assert "Error: " in done.err
+    assert f"welltuned {arguments[0]} -h' for help." in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("nothing",), 3, "nothing is there"),
+        (("file",), 3, "it is a file"),
+        ((".", "--host", "nowhere.invalid"), 2, "--host: 'nowhere.invalid' is no address of this machine"),
+        ((".", "--host", "203.0.113.7"), 2, "--host: '203.0.113.7' is no address of this machine"),
+    ],
+)
+def test_no_page_to_open(
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
+    welltuned: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("gradio")
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    done = welltuned("app", *arguments, "--port", "0")
+    assert done.code == code, done.err
+    assert said in done.err
+    assert "  why:  " in done.err
+    assert "  mend: " in done.err

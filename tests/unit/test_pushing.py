@@ -9,6 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from made_records import make_run, write_run
 
 from welltuned.errors import DataError, ResourceError, UsageError
+from welltuned.opening import write_manifest
 from welltuned.pushing import UNREACHABLE, pack, push
 from welltuned.record import write_bytes, write_json
 
@@ -57,8 +58,9 @@ def run(tmp_path: Path) -> Path:
     write_json(folder / "model" / "config.json", {"model_type": "welltuned"})
     write_bytes(folder / "model" / "model.safetensors", b"weights")
     write_json(folder / "model" / "adapter" / "adapter_config.json", {"base_model_name_or_path": "ann/encoder"})
+    write_manifest(folder / "model")
     write_bytes(folder / "model" / ".env", b"HF_TOKEN=hf_very_secret")
-    (folder / "model" / "link.json").symlink_to(folder / "record.json")
+    (folder / "model" / "link.md").symlink_to(folder / "record.json")
     return folder
 
 
@@ -72,7 +74,13 @@ def test_model_adapter_and_card_go_in_one_commit(run: Path) -> None:
     assert push(parcel, hub, private=True) == "https://huggingface.co/ann/yesno"
     assert hub.repositories == {"ann/yesno": True}
     assert hub.commits == [f"Upload {make_run().name}"]
-    assert hub.files.keys() == {"README.md", "config.json", "model.safetensors", "adapter/adapter_config.json"}
+    assert hub.files.keys() == {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "adapter/adapter_config.json",
+        "manifest.json",
+    }
     assert {name: len(content) for name, content in hub.files.items()} == parcel.sizes
     assert 'pipeline("text-classification", "ann/yesno")' in hub.files["README.md"].decode()
     assert not any(TOKEN.encode() in content for content in hub.files.values())
@@ -94,6 +102,9 @@ def test_a_base_model_of_this_machine_is_told(run: Path, tmp_path: Path) -> None
     assert pack(run, "ann/yesno").warnings == []
     config = run / "model" / "adapter" / "adapter_config.json"
     write_json(config, {"base_model_name_or_path": str(tmp_path)})
+    for name in (".env", "link.md"):
+        (run / "model" / name).unlink()
+    write_manifest(run / "model")
     (warning,) = pack(run, "ann/yesno").warnings
     assert str(tmp_path) in warning
 
@@ -105,11 +116,20 @@ def test_a_name_that_the_hub_does_not_allow(name: str, run: Path) -> None:
 
 
 def test_a_folder_without_a_model(run: Path, tmp_path: Path) -> None:
-    (run / "model" / "config.json").unlink()
+    (run / "model" / "manifest.json").unlink()
     with pytest.raises(DataError, match="no model"):
         pack(run, "ann/yesno")
     with pytest.raises(DataError, match=r"no record\.json"):
         pack(tmp_path, "ann/yesno")
+
+
+def test_a_damaged_model_is_not_uploaded(run: Path) -> None:
+    write_bytes(run / "model" / "model.safetensors", b"weightx")
+    with pytest.raises(DataError, match=r"model\.safetensors is not as it was written"):
+        pack(run, "ann/yesno")
+    (run / "model" / "config.json").unlink()
+    with pytest.raises(DataError, match=r"config\.json is missing"):
+        pack(run, "ann/yesno")
 
 
 def test_nobody_logged_in(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

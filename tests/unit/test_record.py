@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from welltuned import record
-from welltuned.errors import DataError, ResourceError
+from welltuned.errors import DataError, ResourceError, UsageError
 from welltuned.record import (
     TableRow,
     Truncation,
@@ -19,6 +19,7 @@ from welltuned.record import (
     read_arrays,
     read_comparison,
     read_run,
+    require_replaceable,
     write_arrays,
     write_bytes,
     write_json,
@@ -138,6 +139,22 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
         (draft / "b").write_text("new")
     assert [path.name for path in folder.iterdir()] == ["b"]
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_only_what_is_ours_may_be_replaced(ours: bool, tmp_path: Path) -> None:
+    require_replaceable(tmp_path / "new", ours)
+    require_replaceable(tmp_path, ours)
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="this is a file"):
+        require_replaceable(tmp_path / "file", ours)
+    if ours:
+        require_replaceable(tmp_path, ours)
+        return
+    with pytest.raises(UsageError, match="holds something else") as refused:
+        require_replaceable(tmp_path, ours)
+    assert refused.value.why
+    assert refused.value.mend
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -261,3 +261,12 @@ def test_encoding_that_does_not_fit_is_done_in_smaller_pieces(
     parts = run.trial(spec("head"), tmp_path / "parts", Workbench(cache_limit=0))
     assert 1 < max(sizes) <= 5
     assert [row.train_loss for row in parts.curve] == pytest.approx([row.train_loss for row in whole.curve], abs=1e-5)
+
+
+def test_a_model_that_stands_in_the_way_is_not_replaced(spec: Callable[..., RunSpec], tmp_path: Path) -> None:
+    """``--model model --out .`` must not cost anybody the encoder it began with."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="this folder holds something else"):
+        run.run(spec("head"), tmp_path, Workbench(Observer()))
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["config.json"]

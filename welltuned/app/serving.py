@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -76,7 +77,10 @@ def application(root: Path, hosts: Iterable[str] | None = tuple(LOOPBACK.values(
 def _require_folder(root: Path) -> None:
     if not root.is_dir():
         raise DataError(
-            "there is no such folder", where=str(root), mend="name the --out folder of a welltuned command, or make it"
+            "there is no such folder",
+            where=str(root),
+            why="it is a file, and results are in a folder" if root.exists() else "nothing is there",
+            mend="name the --out folder of a welltuned command, or make it",
         )
 
 
@@ -124,7 +128,7 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     except OSError as error:
-        raise UsageError(f"{host!r} is no address of this machine", where="--host", mend="leave it out") from error
+        raise _not_here(host, error) from error
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -132,6 +136,8 @@ def _bound(host: str, port: int) -> socket.socket:
         listening.listen(128)
     except OSError as error:
         listening.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise _not_here(host, error) from error
         raise ResourceError(
             f"port {port} cannot be used",
             where=f"--port {port}",
@@ -139,3 +145,12 @@ def _bound(host: str, port: int) -> socket.socket:
             mend="give another --port, or 0 for any",
         ) from error
     return listening
+
+
+def _not_here(host: str, error: OSError) -> UsageError:
+    return UsageError(
+        f"{host!r} is no address of this machine",
+        where="--host",
+        why=error.strerror,
+        mend="leave it out for this machine alone, or name one of its own addresses",
+    )

@@ -49,10 +49,12 @@ def _group(about: str, package: ModuleType) -> typer.Typer:
         module = importlib.import_module(f"{package.__name__}.{entry.name}")
         name = entry.name.replace("_", "-")
         if entry.ispkg:
-            app.add_typer(_group((module.__doc__ or "").strip(), module), name=name)
+            told = (module.__doc__ or "").strip()
+            app.add_typer(_group(told, module), name=name, short_help=told)
         else:
             settings = getattr(module, "SETTINGS", None)
-            app.command(name, context_settings=settings)(groups.flattened(module.command))
+            told = (module.__doc__ or "").strip().splitlines()[0]
+            app.command(name, short_help=told, context_settings=settings)(groups.flattened(module.command))
     return app
 
 

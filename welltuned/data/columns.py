@@ -79,6 +79,7 @@ def _absent(name: str, table: Table) -> DataError:
     return DataError(
         f"there is no column {name!r}; there are {_listed(table.columns)}",
         where=table.name,
+        why="columns are called as in the data, to the letter",
         mend=f"did you mean {near[0]!r}?" if near else "name a column that every split has",
     )
 

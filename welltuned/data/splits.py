@@ -68,6 +68,7 @@ def _part(rows: Split, keys: Sequence[str], share: float, seed: int, purpose: st
         raise DataError(
             f"{len(rows)} rows are too few to cut a {purpose} split from",
             where=rows.origin[0] if len(rows) else None,
+            why="what is left of so few tells nothing of others",
             mend=f"supply at least {FEWEST} rows, or the splits as files train, dev and test in one folder",
         )
     groups: dict[str, list[int]] = {}

@@ -62,7 +62,8 @@ def resolve(spec: ComputeSpec) -> Compute:
     """
     cuda = torch.cuda.is_available()
     if spec.device == "cuda" and not cuda:
-        raise UsageError("no CUDA device is at hand", where="--device", mend="use --device cpu or auto")
+        why = "torch finds none: there is no such device, no driver, or torch was installed without CUDA"
+        raise UsageError("no CUDA device is at hand", where="--device", why=why, mend="use --device cpu or auto")
     kind = "cuda" if spec.device == "cuda" or (spec.device == "auto" and cuda) else "cpu"
     precision = spec.precision
     if precision == "auto":

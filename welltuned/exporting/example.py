@@ -1,9 +1,15 @@
-"""Answer texts with model.onnx. Needs onnxruntime and tokenizers (numpy comes with them), and nothing else.
+"""Answer texts with the model in this folder (model.onnx, export.json and tokenizer.json beside this file).
 
-    python example.py "is it so" "It is so."
-    python example.py < rows.tsv          # one row a line, a tab between two texts
+    python example.py "is it so" "It is so."    # a question and a passage, for a model of pairs
+    python example.py "a text"                  # for a model of single texts
+    python example.py < rows.tsv                # one row a line, a tab between two texts
+    python example.py --help
 
-Prints one JSON object a row. Import it to use `Model(folder).answers(rows)` in a program.
+Prints one JSON object a row: the label, and the probability of every label. Leaves with 2 where the texts are not as
+the model reads them, and with 3 where something is missing here or cannot be read.
+
+Needs two packages and what they bring along: pip install onnxruntime tokenizers
+Import it to use `Model(folder).answers(rows)` in a program.
 """
 
 from __future__ import annotations
@@ -11,11 +17,23 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import NoReturn
 
-import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
+HELP = __name__ == "__main__" and sys.argv[1:] in (["-h"], ["--help"])
+if HELP:
+    print(__doc__)
+    sys.exit()
+
+try:
+    import numpy as np
+    import onnxruntime
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    print(f"error: {error.name} is not installed\n  mend: pip install onnxruntime tokenizers", file=sys.stderr)
+    sys.exit(3)
 
 
 class Model:
@@ -74,17 +92,41 @@ class Model:
         ]
 
 
+def _refuse(code: int, what: str, why: str, mend: str) -> NoReturn:
+    print(f"error: {what}\n  why:  {why}\n  mend: {mend}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _lines() -> list[tuple[str, list[str]]]:
+    """Each row of stdin with its place."""
+    try:
+        lines = sys.stdin.buffer.read().decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        _refuse(3, "stdin: this is not text in UTF-8", error.reason, "convert it with iconv first")
+    return [(f"line {at}", line.rstrip("\r").split("\t")) for at, line in enumerate(lines, 1) if line.strip()]
+
+
 def main() -> None:
     """Answer the texts of the command line, or the lines of stdin."""
     texts = sys.argv[1:]
-    if texts in (["-h"], ["--help"]) or (not texts and sys.stdin.isatty()):
+    if not texts and sys.stdin.isatty():
         print(__doc__)
         return
-    model = Model(Path(__file__).parent)
-    rows = [texts] if texts else [line.rstrip("\n").split("\t") for line in sys.stdin if line.strip()]
-    for row in rows:
-        if len(row) != model.told["columns"]:
-            sys.exit(f"{len(row)} texts where {model.told['columns']} are needed: {row}")
+    folder = Path(__file__).parent
+    for name in ("export.json", "model.onnx", "tokenizer.json"):
+        if not (folder / name).is_file():
+            why = "this script answers with the files that were exported with it"
+            _refuse(3, f"{folder / name} is missing", why, "copy the whole folder of the export")
+    model = Model(folder)
+    found = [("command line", texts)] if texts else _lines()
+    needed = model.told["columns"]
+    for place, row in found:
+        if len(row) != needed:
+            mend = "give a question and a passage (on stdin, a tab between them)" if needed == 2 else "give one text"
+            reads = "pairs of texts" if needed == 2 else "single texts"
+            texts_here = f"{len(row)} text{'' if len(row) == 1 else 's'}"
+            _refuse(2, f"{place}: {texts_here} in a row of {needed}", f"the model reads {reads}", mend)
+    rows = [row for _, row in found]
     for answer in model.answers(rows) if rows else []:
         print(json.dumps(answer, ensure_ascii=False))
 

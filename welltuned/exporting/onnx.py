@@ -12,7 +12,7 @@ from welltuned.exporting.check import Subject
 from welltuned.exporting.graph import quantise, require_exporter, write_graph
 from welltuned.opening import write_manifest
 from welltuned.predicting import EXPORT, GRAPH, OnnxForward, TorchForward, is_export, run_folder
-from welltuned.record import installed_versions, read_run, whole_folder, write_json
+from welltuned.record import installed_versions, read_run, require_replaceable, whole_folder, write_json
 from welltuned.record.export import ExportRecord
 
 EXAMPLE = Path(__file__).with_name("example.py")
@@ -25,14 +25,15 @@ def export_onnx(run: Path, folder: Path | None = None, int8: bool = False) -> tu
 
     Args:
         run: folder of a run, a comparison (its winner) or a search (its choice).
-        folder: to be made or replaced; else ``onnx`` or ``onnx-int8`` in the run's folder.
+        folder: to be made, or an older export to be replaced; else ``onnx`` or ``onnx-int8`` in the run's folder.
         int8: quantise the matrices.
 
     Returns:
         The folder, and what ``export.json`` says.
 
     Raises:
-        UsageError: the extra is not installed; int8 is asked for and its loss cannot be measured.
+        UsageError: the extra is not installed; int8 is asked for and its loss cannot be measured; the folder holds
+            something else.
         DataError: there is no finished run, or its dev rows are gone or have changed.
         WelltunedError: the graph does not compute what the model computes.
         ResourceError: the folder cannot be written.
@@ -54,6 +55,7 @@ def export_onnx(run: Path, folder: Path | None = None, int8: bool = False) -> tu
         )
     has_types = "token_type_ids" in tokenizer.model_input_names
     target = folder or source / ("onnx-int8" if int8 else "onnx")
+    require_replaceable(target, is_export(target))
     with whole_folder(target) as draft:
         graph, whole = draft / GRAPH, draft / f"whole-{GRAPH}"
         opset = write_graph(model, has_types, whole)

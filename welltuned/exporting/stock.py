@@ -9,7 +9,7 @@ from welltuned import artifact, card
 from welltuned.errors import UsageError
 from welltuned.opening import MANIFEST, parsed, write_manifest
 from welltuned.predicting import run_folder
-from welltuned.record import whole_folder
+from welltuned.record import read_run, require_replaceable, whole_folder
 
 APART = "adapter"
 """Of the trained tensors beside the merged model, for peft."""
@@ -20,15 +20,16 @@ def export_stock(run: Path, folder: Path | None = None) -> Path:
 
     Args:
         run: folder of a run, a comparison (its winner) or a search (its choice).
-        folder: to be made or replaced; else ``transformers`` in the run's folder.
+        folder: to be made, or an older such checkpoint to be replaced; else ``transformers`` in the run's folder.
 
     Raises:
-        UsageError: no stock class can say this model.
+        UsageError: no stock class can say this model; the folder holds something else.
         DataError: there is no finished run, or its model is damaged.
         ResourceError: the folder cannot be written.
     """
     source = run_folder(run)
-    artifact.load(source / card.MODEL)  # refuses what is damaged
+    read_run(source)  # both refuse what is damaged
+    artifact.load(source / card.MODEL)
     config = parsed(source / card.MODEL / "config.json")
     if config["model_type"] == "welltuned":
         method = (config.get("method") or {}).get("name")
@@ -41,6 +42,8 @@ def export_stock(run: Path, folder: Path | None = None) -> Path:
             + (" and a method that folds in, such as lora" if method else ""),
         )
     target = folder or source / "transformers"
+    of_a_run = target.name == card.MODEL and (target.parent / "record.json").is_file()
+    require_replaceable(target, (target / MANIFEST).is_file() and not of_a_run)
     with whole_folder(target) as draft:
         shutil.copytree(source / card.MODEL, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(APART, MANIFEST))
         write_manifest(draft)

@@ -40,7 +40,10 @@ def find(name: str) -> type[Method[Any]]:
         close = get_close_matches(name, names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise UsageError(
-            f"there is no method {name!r}", where="--method", mend=f"{hint}choose among {', '.join(names())}"
+            f"there is no method {name!r}",
+            where="--method",
+            why="a method is known by its file's name",
+            mend=f"{hint}choose among {', '.join(names())}",
         )
     module = importlib.import_module(f"{__name__}.{name}")
     own = [

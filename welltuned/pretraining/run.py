@@ -13,7 +13,7 @@ from welltuned.data.corpus import Corpus, read_corpus
 from welltuned.engine import prepare, resolve
 from welltuned.errors import DataError
 from welltuned.memory import Guard, bytes_of_checkpoints, out_of_memory_told
-from welltuned.opening import write_manifest
+from welltuned.opening import MANIFEST, write_manifest
 from welltuned.pretrained import quieten_transformers
 from welltuned.pretraining import loop
 from welltuned.pretraining.beginning import Start, begin, stock_model
@@ -23,7 +23,7 @@ from welltuned.pretraining.rows import packing, rows_of_step
 from welltuned.pretraining.tokens import identity_of, token_streams
 from welltuned.progress import Observer
 from welltuned.provenance import provenance
-from welltuned.record import read_record, require_room, whole_folder, write_json
+from welltuned.record import read_record, require_replaceable, require_room, whole_folder, write_json
 from welltuned.record.pretraining import MaskedToken, PretrainingRecord, StepRow, Unigram
 from welltuned.spec import PretrainSpec
 
@@ -68,6 +68,7 @@ def pretrain(
     model = prepare(MaskedLM(stock), compute)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     if spec.steps:
+        require_replaceable(folder / "model", (folder / "model" / MANIFEST).is_file())
         require_room(folder, 4 * parameters + bytes_of_checkpoints(parameters, saving.limit))
     with out_of_memory_told(f"pretraining with batches of {spec.batch_size}"):
         going = loop.Pretraining(model, text, compute, observer)

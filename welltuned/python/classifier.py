@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,18 +18,21 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from welltuned.data import memory
+from welltuned.data.columns import repaired
 from welltuned.data.labels import called_here
 from welltuned.engine import settle
 from welltuned.plan import candidate
 from welltuned.predicting import Predictor, run_folder
 from welltuned.progress import Observer
 from welltuned.python import html, rows, saved
-from welltuned.python.errors import InputError, told_in_python
+from welltuned.python.errors import InputError, ParameterError, place, told_in_python, word
 from welltuned.python.spoken import Spoken
 from welltuned.record import RunRecord, read_run
 from welltuned.run import run
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.workbench import Workbench
+
+LABELS = "a list, array or Series with a string, whole number or boolean for each row"
 
 
 class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -152,8 +156,8 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not len(given):
             return np.empty((0, len(self.classes_)), np.float32)
         self._require_like_fit(given)
-        pairs = given.columns[1] if len(given.columns) == 2 else None
-        answers = self._predictor.answers(given.columns[0], pairs, self.eval_batch_size)
+        texts, *pairs = ([repaired(text) for text in column] for column in given.columns)
+        answers = self._predictor.answers(texts, pairs[0] if pairs else None, self.eval_batch_size)
         called = called_here(self._class_names())
         return np.array([[one.probabilities[name] for name in called] for one in answers], np.float32)
 
@@ -165,9 +169,9 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: N803
         """Accuracy on these rows; the labels of a Dataset may be its own."""
         check_is_fitted(self)
-        if y is None:
-            y = labels_of(rows.read(X), None, "X")
-        return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+        given = rows.read(X, wanted=None if y is None or not self._named else self._names)
+        truth = labels_of(given, y, "X")
+        return float(accuracy_score(truth, self.predict(X), sample_weight=sample_weight))
 
     def save(self, folder: Any) -> Path:
         """Keep the run's folder, the model in it, as JSON and safetensors; :meth:`load` and the commands read it.
@@ -179,7 +183,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         parameters = {**self.get_params(deep=False), "folder": None, "random_state": self.record_.spec.train.seed}
         with told_in_python():
-            target = Path(folder)
+            target = place(folder, "folder")
             saved.save(self.folder_, target, saved.told(self.classes_, parameters, self._names, self._named))
         return target
 
@@ -191,18 +195,18 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: there is no finished run, or it is damaged.
         """
         with told_in_python():
-            place = run_folder(Path(folder))
-            record, kept = read_run(place), saved.read(place)
+            found = run_folder(place(folder, "folder"))
+            record, kept = read_run(found), saved.read(found)
             one = cls(**(_parameters(record) if kept is None else kept.parameters))
             names = [name for name in (record.columns.get("text"), record.columns.get("text_pair")) if name]
             one._names = tuple(names) if kept is None else tuple(kept.names)
             one._named = kept is None or kept.named
             one.classes_ = np.array(record.labels) if kept is None else kept.known()
-            one.record_, one.folder_ = record, place
+            one.record_, one.folder_ = record, found
             one.n_features_in_ = len(one._names)
             if kept is not None and kept.named:
                 one.feature_names_in_ = np.array(one._names, dtype=object)
-            one._predictor = Predictor(place)
+            one._predictor = Predictor(found)
         return one
 
     def _require_like_fit(self, given: rows.Rows) -> None:
@@ -212,6 +216,7 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"X has {len(given.columns)} features, but {expected}",
                 where="X",
+                why="the model was trained on rows of that form",
                 mend="give as many texts a row as in fit",
             )
         if given.named and self._named:
@@ -225,35 +230,51 @@ class Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         given = rows.read(x, "dev", self._names if self._named and y is not None else None)
         labels = labels_of(given, y, "dev")
         if given.columns and len(given.columns) != len(self._names):
-            raise InputError(f"{len(given.columns)} texts a row where X has {len(self._names)}", where="dev")
+            raise InputError(
+                f"{len(given.columns)} texts a row where X has {len(self._names)}",
+                where="dev",
+                why="dev is read by the model that is trained on X",
+                mend="give as many texts a row as in X",
+            )
         known = {one: at for at, one in enumerate(self.classes_.tolist())}
         if strange := [one for one in labels.tolist() if one not in known]:
-            raise InputError(f"the label {strange[0]!r} occurs in dev but not in y", where="dev")
+            raise InputError(
+                f"the label {strange[0]!r} occurs in dev but not in y",
+                where="dev",
+                why="a class that is not trained is never answered",
+                mend="add rows of this class to X, or leave them out of dev",
+            )
         indices = [known[one] for one in labels.tolist()]
         same = rows.Rows(self._names, given.columns, self._named)
         return same.table("dev", indices, self._class_names())
 
     def _spec(self, source: str, given: rows.Rows) -> RunSpec:
         data = DataSpec(**given.columns_of(source), split_seed=self.split_seed)
-        model = ModelSpec(name=self.model, head=self.head, max_length=self.max_length)  # type: ignore[arg-type]
+        model = ModelSpec(name=word(self.model, "model"), head=self.head, max_length=self.max_length)  # type: ignore[arg-type]
         compute = ComputeSpec(precision=self.precision, engine=self.engine, device=self.device)  # type: ignore[arg-type]
         options = {name: getattr(self, name) for name in self.TRAINING}
-        return candidate(self.method, options).run(data, model, self._seed(), settle(compute))
+        return candidate(word(self.method, "method"), options).run(data, model, self._seed(), settle(compute))
 
     def _seed(self) -> int:
-        if isinstance(self.random_state, int | np.integer):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = self.random_state
+        if isinstance(seed, int | np.integer) and seed >= 0:
+            return int(seed)
+        try:
+            return int(check_random_state(seed).randint(2**31 - 1))
+        except ValueError as error:
+            raise ParameterError(
+                f"{seed!r:.60} is no seed", where="random_state", why=str(error), mend="give a whole number from 0 on"
+            ) from error
 
     def _place(self) -> Path:
         """Where runs are kept; a temporary folder goes with this object."""
         if self.folder is not None:
-            return Path(self.folder)
+            return place(self.folder, "folder")
         if "_forget" in vars(self):
             vars(self)["_forget"]()
-        place = tempfile.mkdtemp(prefix="welltuned-")
-        self._forget = weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
-        return Path(place)
+        made = tempfile.mkdtemp(prefix="welltuned-")
+        self._forget = weakref.finalize(self, shutil.rmtree, made, ignore_errors=True)
+        return Path(made)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_predictor")
@@ -286,23 +307,52 @@ def targets(y: Any) -> NDArray[Any]:
     """
     if y is None:
         raise InputError(
-            "Classifier requires y to be passed, but the target y is None", where="y", mend="give a label for each row"
+            "Classifier requires y to be passed, but the target y is None",
+            where="y",
+            why="it learns from rows whose labels are known",
+            mend="give a label for each row",
         )
-    values = column_or_1d(np.asarray(y if hasattr(y, "__array__") else list(y)), warn=True)
-    if missing := [i for i, one in enumerate(values.tolist()) if rows.is_missing(one)]:
-        raise InputError("this label is NaN or None", where=f"y[{missing[0]}]", mend="remove such rows")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    if isinstance(y, str | bytes | Mapping | Set) or getattr(y, "ndim", 1) == 0 or not isinstance(y, Iterable):
         raise InputError(
-            "Input y contains infinity or a value too large for a class", where="y", mend="remove such rows"
+            f"a {type(y).__name__} is not labels", where="y", why="each row has one label", mend=f"give {LABELS}"
         )
-    check_classification_targets(values)
+    given = y if hasattr(y, "__array__") else list(y)
+    _require_one_kind(given)
+    try:
+        values = column_or_1d(np.asarray(given), warn=True)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise ValueError("Input y contains infinity or a value too large for a class")  # noqa: TRY301
+        check_classification_targets(values)
+    except ValueError as error:
+        raise InputError(str(error), where="y", why="each row has one label of few", mend=f"give {LABELS}") from error
     return np.asarray(values)
+
+
+def _require_one_kind(labels: Any) -> None:
+    """Refuse missing labels, and words beside numbers, before an array makes words of them all."""
+    listed = labels
+    if hasattr(labels, "__array__"):
+        array = np.asarray(labels)
+        listed = array.tolist() if array.ndim == 1 else array.ravel().tolist() if array.shape[1:] == (1,) else []
+    first: dict[bool, int] = {}
+    for i, one in enumerate(listed):
+        if rows.is_missing(one):
+            why = "a row without a label teaches nothing"
+            raise InputError("this label is NaN or None", where=f"y[{i}]", why=why, mend="remove such rows")
+        first.setdefault(isinstance(one, str), i)
+    if len(first) > 1:
+        raise InputError(
+            "a label is a word where others are numbers",
+            where=f"y[{first[True]}]",
+            why=f"y[{first[False]}] is a number, so that 1 and '1' could be meant as one class or as two",
+            mend="write all labels in one way",
+        )
 
 
 def _two_or_more(labels: NDArray[Any]) -> NDArray[Any]:
     if len(np.unique(labels)) == 1:
         raise InputError(
-            f"every label is {labels[0]!r}",
+            f"every label is {labels[:1].tolist()[0]!r}",
             where="y",
             why="with one class there is nothing to learn",
             mend="add rows of another class",
@@ -318,7 +368,16 @@ def labels_of(given: rows.Rows, y: Any, what: str) -> NDArray[Any]:
     """
     values = targets(given.labels if y is None else y)
     if len(values) != len(given):
-        raise InputError(f"{len(values)} labels for {len(given)} rows", where=what)
+        raise InputError(
+            f"{len(values)} labels for {len(given)} rows",
+            where=what,
+            why="each row has one label",
+            mend="give a label for each row",
+        )
+    if not len(given):
+        raise InputError(
+            "there are no rows", where=what, why="nothing can be learned or told from none", mend="give at least 10"
+        )
     return values
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from welltuned.engine import settle
 from welltuned.progress import Observer
 from welltuned.python import html, rows
 from welltuned.python.classifier import Classifier, labels_of
-from welltuned.python.errors import ParameterError, told_in_python
+from welltuned.python.errors import ParameterError, place, told_in_python, whole_numbers, words
 from welltuned.python.spoken import Spoken
 from welltuned.report import gallery, render
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
@@ -43,7 +44,7 @@ class Compared:
             InputError: there is no finished comparison, or it is damaged.
         """
         with told_in_python():
-            self.folder = Path(folder)
+            self.folder = place(folder, "folder")
             self.record = records.read_comparison(self.folder)
 
     @property
@@ -100,7 +101,12 @@ class Compared:
         }
         pictures = {one.name: one for one in gallery.of_comparison(self.record, runs)}
         if name not in pictures:
-            raise ParameterError(f"there is no figure {name!r}", mend=f"choose among {', '.join(pictures)}")
+            raise ParameterError(
+                f"there is no figure {name!r}",
+                where="name",
+                why="what these runs hold is drawn under other names",
+                mend=f"choose among {', '.join(pictures)}",
+            )
         return pictures[name].draw()
 
     def classifier(self, name: str | None = None) -> Classifier:
@@ -114,7 +120,7 @@ class Compared:
         if runs is None:
             able = ", ".join(row.name for row in self.record.table if row.runs)
             why = self.verdict if name is None else "no line of the table with a model is called so"
-            raise ParameterError(f"there is no model of {wanted!r}", why=why, mend=f"choose among {able}")
+            raise ParameterError(f"there is no model of {wanted!r}", where="name", why=why, mend=f"choose among {able}")
         return Classifier.load(self.folder / "runs" / runs[0])
 
     def __repr__(self) -> str:
@@ -171,38 +177,59 @@ def compare(
         WelltunedError: of the kind that fits what went wrong.
     """
     with told_in_python():
+        if not isinstance(source or {}, dict):
+            why = f"it is of type {type(source).__name__}"
+            raise ParameterError(
+                f"{source!r:.60} is no dict of fields",
+                where="source",
+                why=why,
+                mend='write one, such as {"label": "x"}',
+            )
         spec, held = _data(data, y, source or {})
-        tuning = Tuning(trials=trials, seconds=max_seconds)
-        names = _listed(models)
+        seconds = None if max_seconds is None else _number(max_seconds, "max_seconds")
+        tuning = Tuning(trials=None if trials is None else whole_numbers([trials], "trials")[0], seconds=seconds)
+        names, lines = words(models, "models"), words(methods, "methods")
         comparison = Comparison(
             data=spec,
-            candidates=plan.candidates(",".join(_listed(methods)), _known(training)),
+            candidates=plan.candidates(",".join(lines), _known(training)),
             models=[ModelSpec(name=name, head=head, max_length=max_length) for name in names],  # type: ignore[arg-type]
-            seeds=[int(seed) for seed in seeds],
+            seeds=whole_numbers(seeds, "seeds"),
             compute=settle(ComputeSpec(precision=precision, engine=engine, device=device)),  # type: ignore[arg-type]
-            margin=margin,
+            margin=_number(margin, "margin"),
             tuning=tuning if tuning != Tuning() else None,
         )
-        place = Path(folder) if folder is not None else records.default_folder("compare", spec.source, comparison.id)
+        target = place(folder, "folder") if folder is not None else _default(spec, comparison)
         bench = Workbench(Spoken() if verbose else Observer(), held=held)
-        compared(
-            comparison, place, bench, f"welltuned.compare({spec.source!r}, methods={','.join(_listed(methods))!r})"
-        )
-        render(place)
-        for run in sorted((place / "runs").glob("*/record.json")):
+        compared(comparison, target, bench, f"welltuned.compare({spec.source!r}, methods={','.join(lines)!r})")
+        render(target)
+        for run in sorted((target / "runs").glob("*/record.json")):
             render(run.parent)
-    return Compared(place)
+    return Compared(target)
 
 
-def _listed(words: str | Sequence[str]) -> list[str]:
-    return [one.strip() for one in (words.split(",") if isinstance(words, str) else words)]
+def _default(spec: DataSpec, comparison: Comparison) -> Path:
+    return records.default_folder("compare", spec.source, comparison.id)
+
+
+def _number(value: Any, name: str) -> float:
+    if not isinstance(value, Real):
+        kind = type(value).__name__
+        raise ParameterError(
+            f"{value!r:.60} is no number", where=name, why=f"it is of type {kind}", mend="give a number"
+        )
+    return float(value)
 
 
 def _known(training: dict[str, Any]) -> dict[str, Any]:
     """Options that are common to all lines; any other name is refused."""
     allowed = Classifier.TRAINING
     if odd := [name for name in training if name not in allowed]:
-        raise ParameterError(f"there is no parameter {odd[0]!r}", mend=f"options of training are {', '.join(allowed)}")
+        raise ParameterError(
+            f"there is no parameter {odd[0]!r}",
+            where=odd[0],
+            why="it is neither one of compare nor an option of training",
+            mend=f"options of training are {', '.join(allowed)}",
+        )
     return training
 
 
@@ -210,7 +237,12 @@ def _data(data: Any, y: Any, fields: dict[str, Any]) -> tuple[DataSpec, dict[str
     """The spec of what is compared on, and the rows themselves where they lie in memory."""
     if isinstance(data, str | Path):
         if y is not None:
-            raise ParameterError("labels belong to rows, and a source has its own", where="y")
+            raise ParameterError(
+                "labels belong to rows, and a source has its own",
+                where="y",
+                why=f"{str(data)!r:.60} is read as a source in words",
+                mend='leave y out; source={"label": "column"} names the column',
+            )
         return DataSpec(source=str(data), **fields), {}
     given = rows.read(data)
     labels = labels_of(given, y, "X")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,9 +86,16 @@ def read(given: Any, what: str = "X", wanted: Sequence[str] | None = None) -> Ro
     if hasattr(given, "iloc") and hasattr(given, "columns"):
         return _of_frame(given, what)
     if hasattr(given, "toarray") and hasattr(given, "nnz"):
-        raise InputError("a sparse matrix holds no texts", where=what, mend=f"give {FORMS}")
-    if isinstance(given, str | bytes | Mapping) or not hasattr(given, "__len__"):
-        raise InputError(f"a {type(given).__name__} is not rows of text", where=what, mend=f"give {FORMS}")
+        why = "it holds numbers, and the tokenizer makes those itself"
+        raise InputError("a sparse matrix holds no texts", where=what, why=why, mend=f"give {FORMS}")
+    shapeless = getattr(given, "ndim", 1) == 0
+    if isinstance(given, str | bytes | Mapping | Set) or shapeless or not hasattr(given, "__len__"):
+        raise InputError(
+            f"a {type(given).__name__} is not rows of text",
+            where=what,
+            why="rows have a number and an order, so that each has its own label or answer",
+            mend=f"give {FORMS}",
+        )
     array = given.to_numpy() if hasattr(given, "to_numpy") else given
     if isinstance(array, np.ndarray) and array.dtype.kind not in "OUT":
         raise _numbers(what, str(array.dtype))
@@ -103,7 +110,8 @@ def is_dataset(given: Any) -> bool:
 def _of_dataset(given: Any, what: str, wanted: Sequence[str] | None) -> Rows:
     names = list(given.column_names)
     if not hasattr(given, "__len__"):
-        raise InputError("a streamed dataset has no fixed rows", where=what, mend="load it without streaming")
+        why = "every epoch goes over the same rows"
+        raise InputError("a streamed dataset has no fixed rows", where=what, why=why, mend="load it without streaming")
     label = None
     if wanted is None and len(names) > 2:
         empty = Table(what, {name: [] for name in names}, ())
@@ -111,7 +119,8 @@ def _of_dataset(given: Any, what: str, wanted: Sequence[str] | None) -> Rows:
         wanted, label = [name for name in (found.text, found.text_pair) if name], found.label
     wanted = names if wanted is None else wanted
     if missing := [name for name in wanted if name not in names]:
-        raise InputError(f"there is no column {missing[0]!r}", where=what, mend=f"there are {', '.join(names)}")
+        why = f"there are {', '.join(names)}"
+        raise InputError(f"there is no column {missing[0]!r}", where=what, why=why, mend="name the columns as in fit")
     plain = given.with_format(None)
     columns = tuple(_texts(list(plain[name]), what, name) for name in _one_or_two(wanted, what))
     labels = list(plain[label]) if label else None
@@ -120,6 +129,13 @@ def _of_dataset(given: Any, what: str, wanted: Sequence[str] | None) -> Rows:
 
 def _of_frame(given: Any, what: str) -> Rows:
     names = _one_or_two(list(given.columns), what)
+    if len(set(names)) < len(names):
+        raise InputError(
+            f"two columns are called {names[0]!r}",
+            where=what,
+            why="columns are known by their names",
+            mend="rename one, such as to text_pair",
+        )
     columns = tuple(_texts(given.iloc[:, k].tolist(), what, str(name)) for k, name in enumerate(names))
     named = all(isinstance(name, str) for name in names)
     return Rows(tuple(names) if named else NAMES[: len(names)], columns, named)
@@ -140,6 +156,7 @@ def _of_sequence(given: Any, what: str) -> Rows:
             raise InputError(
                 f"this row is {row!r:.60}, the first has {width} text{'s' if width > 1 else ''}",
                 where=f"{what}[{i}]",
+                why="a model reads either single texts or pairs",
                 mend="give every row as many texts",
             )
     return Rows(NAMES[:width], tuple(_texts([row[k] for row in rows], what) for k in range(width)))
@@ -150,6 +167,7 @@ def _one_or_two(names: Any, what: str) -> Any:
         raise InputError(
             f"{len(names)} columns where one or two of text are expected",
             where=what,
+            why="a model reads a text, or a pair of texts",
             mend="choose them, such as X[['question', 'passage']]",
         )
     return names
@@ -162,6 +180,7 @@ def _texts(values: Sequence[Any], what: str, column: str | None = None) -> list[
             raise InputError(
                 f"{value!r:.60} is {'a missing value' if missing else 'of type ' + type(value).__name__}, not text",
                 where=f"{what}[{i}]" + (f", column {column!r}" if column else ""),
+                why="the tokenizer reads text alone, and nothing is guessed in its place",
                 mend="fill in or remove such rows" if missing else f"give {FORMS}",
             )
     return [str(value) for value in values]
@@ -173,4 +192,5 @@ def is_missing(value: Any) -> bool:
 
 
 def _numbers(what: str, kind: str) -> InputError:
-    return InputError(f"an array of {kind} holds no texts", where=what, mend=f"give {FORMS}")
+    why = "it holds numbers, and the tokenizer makes those itself"
+    return InputError(f"an array of {kind} holds no texts", where=what, why=why, mend=f"give {FORMS}")

@@ -9,8 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from welltuned.errors import UsageError
-from welltuned.record import read_record, whole_folder, write_json
+from welltuned.record import read_record, require_replaceable, whole_folder, write_json
 from welltuned.record.schema import SCHEMA, Schema
 
 FILE = "classifier.json"
@@ -46,8 +45,7 @@ def save(run: Path, folder: Path, told: Saved) -> None:
         UsageError: the folder holds something else.
         ResourceError: it cannot be written.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / FILE).is_file():
-        raise UsageError("this folder holds something else", where=str(folder), mend="name a new folder")
+    require_replaceable(folder, (folder / FILE).is_file())
     with whole_folder(folder) as draft:
         shutil.copytree(run, draft, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
         write_json(draft / FILE, told)

@@ -33,6 +33,7 @@ from welltuned.record.files import (
     read_comparison,
     read_record,
     read_run,
+    require_replaceable,
     require_room,
     require_there,
     require_writable,
@@ -68,6 +69,6 @@ __all__ = [
     "MemoryRecord", "MemoryRow", "Opening", "Progress", "Provenance", "RunRecord", "Schema", "Score",
     "SearchRecord", "SearchTrial", "Statement", "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation",
     "alone", "consistent", "default_folder", "installed_versions", "processor_name", "read_answers", "read_arrays",
-    "read_comparison", "read_record", "read_run", "require_room", "require_there", "require_writable",
-    "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
+    "read_comparison", "read_record", "read_run", "require_replaceable", "require_room", "require_there",
+    "require_writable", "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from welltuned.errors import DataError, ResourceError
+from welltuned.errors import DataError, ResourceError, UsageError
 from welltuned.opening import bounded, parsed, require_regular
 from welltuned.record.comparison import ComparisonRecord
 from welltuned.record.run import RunRecord
@@ -116,6 +116,27 @@ def require_there(folder: Path) -> None:
             why="it was removed, or its disk was taken away, while the run went on",
             mend=f"bring it back, or choose another --out folder; {GO_ON}",
         )
+
+
+def require_replaceable(folder: Path, ours: bool) -> None:
+    """Make sure, before work, that what stands where :func:`whole_folder` will write may go.
+
+    Args:
+        ours: whether it is known to be what the same command left there.
+
+    Raises:
+        UsageError: something else stands there.
+    """
+    there = folder.exists()
+    if not there or (folder.is_dir() and (ours or not any(folder.iterdir()))):
+        return
+    held = "this folder holds something else" if folder.is_dir() else "this is a file, not a folder"
+    raise UsageError(
+        held,
+        where=str(folder),
+        why="the new folder takes the place of the old one, and what is there now would be lost",
+        mend="name a new folder, or move away what is there",
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> ResourceError:

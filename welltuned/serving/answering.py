@@ -17,7 +17,7 @@ from welltuned.serving.line import Line, Outcome, Ticket
 from welltuned.serving.metrics import Metrics
 from welltuned.serving.models import Models, Served
 from welltuned.serving.questions import Question, asked, question
-from welltuned.serving.refusals import Refusal, Told
+from welltuned.serving.refusals import Refusal, Told, quoted
 
 GONE = 499
 """The status counted for a client that left; nobody receives it."""
@@ -42,7 +42,10 @@ class Answering:
                 return await self._answered(request)
         except TimeoutError as error:
             told = Told(
-                f"no answer within {self._limits.seconds:g} s", mend="ask fewer at once, or again when less waits"
+                f"no answer within {self._limits.seconds:g} s",
+                where="this request",
+                why="its body came too slowly, or too much waited before it",
+                mend="ask fewer at once, or again when less waits",
             )
             raise Refusal(408, told, {"Retry-After": str(self._line.wait())}) from error
 
@@ -96,7 +99,12 @@ async def body_of(request: Request, most: int) -> bytes:
     Raises:
         Refusal: it has more bytes than ``most`` (413).
     """
-    told = Told(f"the body has more than {most:,} bytes", mend="send fewer rows a request, or shorter texts")
+    told = Told(
+        f"the body has more than {most:,} bytes",
+        where="the body",
+        why="so many bytes this server takes of one request",
+        mend="send fewer rows a request, or shorter texts",
+    )
     too_large = Refusal(413, told, {"Connection": "close"})
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared[:20]) > PATIENCE * most:
@@ -117,7 +125,13 @@ def require_json(request: Request) -> None:
     """Refuse a body that does not say it is JSON (415): so no page of another site can send one without being asked."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise Refusal(415, Told("the body is not said to be JSON", mend="send Content-Type: application/json"))
+        told = Told(
+            "the body is not said to be JSON",
+            where="the header Content-Type",
+            why=f"it says {quoted(kind)}" if kind else "it is missing",
+            mend="send Content-Type: application/json",
+        )
+        raise Refusal(415, told)
 
 
 async def _until_left(request: Request) -> None:

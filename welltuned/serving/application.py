@@ -18,13 +18,13 @@ from welltuned.serving.limits import Limits
 from welltuned.serving.line import Line
 from welltuned.serving.metrics import Metrics
 from welltuned.serving.models import Models, Served
-from welltuned.serving.refusals import Refusal, Told
+from welltuned.serving.refusals import Refusal, Told, quoted
 from welltuned.serving.worker import Worker
 from welltuned.spec import short_name
 
 PATHS = ("/predict", "/models", "/health", "/ready", "/metrics", "/openapi.json")
 ABOUT = """Answers of fine-tuned encoders. A row that cannot be answered never keeps the others from theirs. Errors say
-what is wrong, where in the request, and how to mend it."""
+what is wrong, where in the request, why, and how to mend it."""
 
 
 class Service:
@@ -108,13 +108,10 @@ def _tell_errors(app: FastAPI) -> None:
         return response(refusal)
 
     @app.exception_handler(HTTPException)
-    async def not_here(_: Request, error: HTTPException) -> Response:
-        allowed = (error.headers or {}).get("Allow")
-        mend = f"this path takes {allowed}" if allowed else f"the paths are {', '.join(PATHS)}"
-        if allowed == "POST":
-            mend += ' with JSON: curl ... -H "Content-Type: application/json" -d \'{"text": "..."}\''
-        told = Told(error.detail.lower(), mend=mend)
-        return response(Refusal(error.status_code, told, dict(error.headers or {})))
+    async def not_here(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        told = _elsewhere(request.method, request.url.path, headers.get("Allow"))
+        return response(Refusal(error.status_code, told, headers))
 
     @app.exception_handler(ClientDisconnect)
     async def left(_: Request, __: ClientDisconnect) -> Response:
@@ -122,8 +119,29 @@ def _tell_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def failed(_: Request, __: Exception) -> Response:
-        told = Told("the server failed at this request", mend="tell whoever runs it; its log says where")
+        told = Told(
+            "the server failed at this request",
+            where="this request",
+            why="an error that the server does not know; its log has it",
+            mend="tell whoever runs it",
+        )
         return response(Refusal(500, told))
+
+
+def _elsewhere(method: str, path: str, allowed: str | None) -> Told:
+    """A request that no path takes: there is none of this name (404), or it takes other methods (405)."""
+    if allowed is None:
+        close = next((one for one in PATHS if one == path.rstrip("/").lower()), None)
+        return Told(
+            "there is no such path here",
+            where=quoted(path),
+            why=f"it is {close}, to the letter" if close else "nothing that this server does is called so",
+            mend=f"the paths are {', '.join(PATHS)}",
+        )
+    mend = f"ask with {allowed}"
+    if allowed == "POST":
+        mend += ' and JSON: curl ... -H "Content-Type: application/json" -d \'{"text": "..."}\''
+    return Told(f"this path does not take {quoted(method)}", where=quoted(path), why=f"it takes {allowed}", mend=mend)
 
 
 def _described(app: FastAPI, keyed: bool) -> FastAPI:

@@ -35,14 +35,16 @@ def key_for(host: str, environment: Mapping[str, str] = os.environ) -> str | Non
         if _is_loopback(host):
             return None
         raise UsageError(
-            f"at {host} others could ask too, and there is no API key",
+            f"at {host or 'every address'} others could ask too, and there is no API key",
             where="--host",
+            why="whoever reaches this server could ask these models, as often as they like",
             mend=f"set {KEY} in the environment, or leave --host at 127.0.0.1",
         )
     if len(key) < SHORTEST_KEY or not all("!" <= one <= "~" for one in key):
         raise UsageError(
             f"{KEY} is no key: it needs at least {SHORTEST_KEY} characters, of visible ASCII and without spaces",
             where=KEY,
+            why="one of fewer can be guessed, and another character cannot be sent in a header",
             mend="make one with: openssl rand -hex 32",
         )
     return key
@@ -106,7 +108,12 @@ class Gate:
         if self._key is not None:
             scheme, _, sent = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
             if not hmac.compare_digest(sent, self._key) or scheme.lower() != b"bearer":
-                told = Told("the key is missing or not the right one", mend="send the header Authorization: Bearer KEY")
+                told = Told(
+                    "the key is missing or not the right one",
+                    where="the header Authorization",
+                    why="this server answers only those who know its key",
+                    mend="send the header Authorization: Bearer KEY",
+                )
                 return Refusal(401, told, {"WWW-Authenticate": "Bearer"})
         if self.draining:
             return stopping()

@@ -45,8 +45,13 @@ class Models:
         """
         found = self._served.get(self.default if name is None else name)
         if found is None:
-            mend = f"choose among {', '.join(self.names)}, or name none"
-            raise Refusal(422, Told(f"there is no model {quoted(name or '')}", "model", mend))
+            told = Told(
+                f"there is no model {quoted(name or '')}",
+                where="model",
+                why="no run that this server answers with is called so",
+                mend=f"choose among {', '.join(self.names)}, or name none",
+            )
+            raise Refusal(422, told)
         return found
 
 
@@ -83,7 +88,12 @@ def _parted(run: str) -> tuple[str | None, Path]:
     if not equals or Path(run).exists():
         return None, Path(run)
     if not name or not folder:
-        raise UsageError(f"{run!r} is neither FOLDER nor NAME=FOLDER", where="RUN")
+        raise UsageError(
+            f"{run!r} is neither FOLDER nor NAME=FOLDER",
+            where="RUN",
+            why="before = stands the name by which requests ask for the run, after it the run's folder",
+            mend="write it like best=runs/demo",
+        )
     return name, Path(folder)
 
 
@@ -93,5 +103,6 @@ def _require_distinct(served: Sequence[Served]) -> None:
         raise UsageError(
             f"{times} models would be called {name}",
             where="RUN",
+            why="a request asks for its model by name",
             mend="give each a name: welltuned serve first=runs/a second=runs/b",
         )

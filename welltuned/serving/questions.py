@@ -10,6 +10,9 @@ from welltuned.serving.limits import Limits
 from welltuned.serving.refusals import Refusal, Told, quoted
 
 FIELDS = ("text", "text_pair")
+BODY = "the body"
+_KINDS = {str: "a text", list: "a list", dict: "an object", bool: "true or false", type(None): "null"}
+"""What JSON calls them; anything else is a number."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +40,23 @@ def asked(body: bytes, limits: Limits) -> Asked:
     """
     document = _parsed(body)
     if not isinstance(document, dict):
-        raise _invalid("the body is not an object", None, 'send {"text": ...} or {"items": [{"text": ...}, ...]}')
+        why = "a row, or several, stand in a JSON object by the names of their fields"
+        raise _invalid("the body is not an object", BODY, why, 'send {"text": ...} or {"items": [{"text": ...}, ...]}')
     model = document.pop("model", None)
     if model is not None and not isinstance(model, str):
-        raise _invalid("the model's name is not a text", "model", "name one that GET /models lists, or none")
+        why = "models are called by their names"
+        raise _invalid("the model's name is not a text", "model", why, "name one that GET /models lists, or none")
     if "items" not in document:
         return Asked(model, [document], many=False)
     items = document.pop("items")
     if document:
-        raise _invalid(f"the field {quoted(next(iter(document)))} does not belong beside items", None, "leave it out")
+        what = f"the field {quoted(next(iter(document)))} does not belong beside items"
+        raise _invalid(what, BODY, "beside items only model is read", "leave it out")
     if not isinstance(items, list) or not 1 <= len(items) <= limits.items:
-        mend = "send several requests" if isinstance(items, list) and items else 'send a list such as [{"text": ...}]'
-        raise _invalid(f"items is not a list of 1 to {limits.items} rows", "items", mend)
+        many = isinstance(items, list) and bool(items)
+        why = f"there are {len(items):,}" if isinstance(items, list) else "it is no list"
+        mend = "send several requests" if many else 'send a list such as [{"text": ...}]'
+        raise _invalid(f"items is not a list of 1 to {limits.items} rows", "items", why, mend)
     return Asked(model, items, many=True)
 
 
@@ -56,18 +64,20 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_number)
     except UnicodeDecodeError as error:
-        raise _invalid("the body is not UTF-8", f"byte {error.start}", "encode it as UTF-8") from error
+        raise _invalid("the body is not UTF-8", f"byte {error.start}", error.reason, "encode it as UTF-8") from error
     except RecursionError as error:
-        raise _invalid("the body is nested too deep", None, "send texts, not structures") from error
+        why = "a row is an object of texts, and items a list of such"
+        raise _invalid("the body is nested too deep", BODY, why, "send texts, not structures") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise _invalid("the body is not JSON", where, "send one JSON object") from error
+        raise _invalid("the body is not JSON", where, error.msg, "send one JSON object") from error
     except ValueError as error:  # a number of thousands of digits
-        raise _invalid("a number is too long to be read", None, "send texts, not numbers") from error
+        why = "it has thousands of digits"
+        raise _invalid("a number is too long to be read", BODY, why, "send texts, not numbers") from error
 
 
 def _no_number(name: str) -> NoReturn:
-    raise _invalid(f"{name} is no JSON", None, "send texts, not numbers")
+    raise _invalid(f"{name} is no JSON", BODY, "JSON knows finite numbers alone", "send texts, not numbers")
 
 
 def question(item: Any, takes_pairs: bool, limits: Limits, where: str) -> Question | Told:
@@ -79,17 +89,20 @@ def question(item: Any, takes_pairs: bool, limits: Limits, where: str) -> Questi
         where: the item's place in the request.
     """
     if not isinstance(item, dict):
-        return Told("this is not an object with a text", where or None, 'send {"text": ...}')
+        kind = f"it is {_KINDS.get(type(item), 'a number')}"
+        return Told("this is not an object with a text", where or BODY, kind, 'send {"text": ...}')
     wanted = FIELDS if takes_pairs else FIELDS[:1]
+    reads = "pairs: a question and a passage" if takes_pairs else "single texts"
     dot = f"{where}." if where else ""
     for name in wanted:
         if wrong := _wrong(item.get(name), limits):
-            second = " (this model reads pairs: a question and a passage)" if name == FIELDS[1] else ""
-            return Told(f"{name} {wrong[0]}{second}", f"{dot}{name}", _renamed(item, wanted) or wrong[1])
+            what, why, mend = wrong
+            mend = _renamed(item, wanted) or mend
+            return Told(f"{name} {what}", f"{dot}{name}", why or f"this model reads {reads}", mend)
     for name, value in item.items():
         if name not in wanted and not (name in FIELDS and value is None):
-            single = "; this model reads single texts" if name == FIELDS[1] else ""
-            return Told(f"the field {quoted(name)} does not belong here{single}", where or None, "leave it out")
+            rule = f"this model reads {reads}, as {' and '.join(wanted)}"
+            return Told(f"the field {quoted(name)} does not belong here", where or BODY, rule, "leave it out")
     return Question(item["text"], item["text_pair"] if takes_pairs else None)
 
 
@@ -101,24 +114,25 @@ def _renamed(item: dict[str, Any], wanted: tuple[str, ...]) -> str | None:
     return f"call the fields {' and '.join(wanted)}, not {' and '.join(map(quoted, unknown[:2]))}"
 
 
-def _wrong(value: Any, limits: Limits) -> tuple[str, str] | None:
-    """What is wrong with a text, and how to mend it."""
+def _wrong(value: Any, limits: Limits) -> tuple[str, str | None, str] | None:
+    """What is wrong with a text, why where it is not that the model reads it, and how to mend it."""
     if value is None:
-        return "is missing", "send it"
+        return "is missing", None, "send it"
     if not isinstance(value, str):
-        return "is not a text", "send it as a JSON string"
+        return "is not a text", f"it is {_KINDS.get(type(value), 'a number')}", "send it as a JSON string"
     if not value:
-        return "is empty", "send a text"
+        return "is empty", None, "send a text"
     if len(value) > limits.characters:
-        return f"has {len(value):,} characters, more than {limits.characters:,}", "send its beginning"
+        what = f"has {len(value):,} characters, more than {limits.characters:,}"
+        return what, "so many this server takes of one text", "send its beginning"
     if "\0" in value:
-        return "holds a null character", "leave it out"
+        return "holds a null character", "no text has one, and no tokenizer reads it", "leave it out"
     try:
         value.encode()
     except UnicodeEncodeError:
-        return "holds half of a surrogate pair", "send whole characters"
+        return "holds half of a surrogate pair", "alone it is no character", "send whole characters"
     return None
 
 
-def _invalid(what: str, where: str | None, mend: str) -> Refusal:
-    return Refusal(422, Told(what, where, mend))
+def _invalid(what: str, where: str, why: str, mend: str) -> Refusal:
+    return Refusal(422, Told(what, where, why, mend))

@@ -11,13 +11,15 @@ class Told:
 
     Attributes:
         what: what is wrong.
-        where: the place in the request, such as ``items[3].text``.
+        where: the place in the request, such as ``items[3].text``, or the part of the server.
+        why: the cause, or the rule that is not kept.
         mend: what the client can do.
     """
 
     what: str
-    where: str | None = None
-    mend: str | None = None
+    where: str
+    why: str
+    mend: str
 
 
 @dataclass
@@ -37,11 +39,21 @@ def quoted(value: str) -> str:
 
 def busy(seconds: int) -> Refusal:
     """Refuse for want of room, for now."""
-    told = Told("too much is waiting already", mend=f"ask again in {seconds} s, or fewer at once")
+    told = Told(
+        "too much is waiting already",
+        where="the line of this server",
+        why="it takes no more than it can answer in time",
+        mend=f"ask again in {seconds} s, or fewer at once",
+    )
     return Refusal(429, told, {"Retry-After": str(seconds)})
 
 
 def stopping() -> Refusal:
     """Refuse because the server is about to stop."""
-    told = Told("this server is stopping", mend="ask again in a moment, of the one that takes its place")
+    told = Told(
+        "this server is stopping",
+        where="this server",
+        why="it was told to stop, and answers only what it has",
+        mend="ask again in a moment, of the one that takes its place",
+    )
     return Refusal(503, told, {"Retry-After": "5", "Connection": "close"})

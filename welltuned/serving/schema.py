@@ -11,11 +11,12 @@ from welltuned.serving.models import Models
 
 
 class Error(BaseModel):
-    """What is wrong, where in the request, and what can be done about it."""
+    """What is wrong, where in the request, why, and what can be done about it."""
 
     what: str
-    where: str | None
-    mend: str | None
+    where: str
+    why: str
+    mend: str
 
 
 class Problem(BaseModel):

@@ -23,9 +23,18 @@ from welltuned.serving.refusals import Told
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = Told("this row cannot be read", mend="look for characters that no text has")
-FAILED = Told("the model failed at this row", mend="ask again; if it stays so, tell whoever runs this server")
-NOT_FINITE = Told("the model gave no finite number for this row", mend="tell whoever runs this server")
+UNREADABLE = Told(
+    "this row cannot be read", where="this row", why="the model's tokenizer failed at its text",
+    mend="look for characters that no text has",
+)  # fmt: skip
+FAILED = Told(
+    "the model failed at this row", where="this row", why="its computation ended with an error, which the log has",
+    mend="ask again; if it stays so, tell whoever runs this server",
+)  # fmt: skip
+NOT_FINITE = Told(
+    "the model gave no finite number for this row", where="this row", why="its computation left the finite numbers",
+    mend="tell whoever runs this server",
+)  # fmt: skip
 SMOOTHING = 0.1
 """Weight of the latest batch in the running mean of seconds a row."""
 

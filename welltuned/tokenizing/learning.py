@@ -16,7 +16,7 @@ from transformers import BertTokenizer, RobertaTokenizer
 
 from welltuned.data.corpus import Corpus
 from welltuned.errors import UsageError
-from welltuned.record import whole_folder, write_json
+from welltuned.record import require_replaceable, results_kind, whole_folder, write_json
 from welltuned.record.tokenizers import LearnedRecord
 from welltuned.tokenizing.fitting import fit
 
@@ -43,7 +43,11 @@ def learn(corpus: Corpus, kind: str, size: int, cased: bool, folder: Path, comma
         size: entries of the vocabulary at most.
         cased: keep capitals and accents (WordPiece; BPE always does).
         folder: gets ``tokenizer.json``, ``tokenizer_config.json`` and, last, ``results.json``.
+
+    Raises:
+        UsageError: the folder holds something else; else as :func:`trained`.
     """
+    require_replaceable(folder, results_kind(folder) in KINDS)
     tokenizer = trained(corpus, kind, size, cased)
     record = LearnedRecord(
         command=command,

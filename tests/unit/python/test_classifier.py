@@ -239,11 +239,26 @@ def test_a_grid_in_other_processes(make: Make) -> None:
         ({"max_length": 3}, "max_length: 3 cannot be used here"),
         ({"head": "tail"}, "head: 'tail' cannot be used here"),
         ({"random_state": "x"}, "cannot be used to seed"),
+        ({"random_state": -1}, "random_state: -1 is no seed"),
+        ({"split_seed": -1}, "split_seed: -1 cannot be used here"),
+        ({"method": None}, "method: None is no name"),
+        ({"head": None}, "head: None cannot be used here"),
+        ({"folder": 3}, "folder: 3 is no folder"),
+        ({"device": "tpu"}, "device: 'tpu' cannot be used here"),
+        ({"lr": float("nan")}, "lr: nan is no lr"),
+        ({"max_length": 10**6}, "max_length: rows of 1000000 tokens"),
     ],
 )
 def test_parameters_are_refused_at_fit_by_their_names(parameters: dict[str, Any], said: str, make: Make) -> None:
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=said) as error:
         make(**parameters).fit(TEXTS, YES)
+    whole(error.value)
+
+
+def whole(error: Exception) -> None:
+    """It says what, where, why and how to mend it."""
+    assert isinstance(error, WelltunedError)
+    assert all((error.what, error.where, error.why, error.mend)), error.message
 
 
 @pytest.mark.parametrize(
@@ -256,12 +271,71 @@ def test_parameters_are_refused_at_fit_by_their_names(parameters: dict[str, Any]
         (TEXTS, np.linspace(0, 1, 40), "Unknown label type: continuous"),
         (TEXTS[:4], YES[:4], "too few to cut a dev split"),
         (["", *TEXTS[1:]], YES, "column 'text' is empty in 1 of 40 rows"),
+        ([None, *TEXTS[1:]], YES, r"X\[0\]: None is a missing value, not text"),
+        (list(range(40)), YES, r"X\[0\]: 0 is of type int, not text"),
+        (np.arange(40.0), YES, "X: an array of float64 holds no texts"),
+        (set(TEXTS), YES, "X: a set is not rows of text"),
+        (np.array("a"), YES, "X: a ndarray is not rows of text"),
+        (pd.DataFrame([("a", "b")] * 40, columns=["q", "q"]), YES, "X: two columns are called 'q'"),
+        ([], [], "X: there are no rows"),
+        (TEXTS, [float("nan"), *YES[1:]], r"y\[0\]: this label is NaN or None"),
+        (TEXTS, [float("nan"), *TRUTH[1:]], r"y\[0\]: this label is NaN or None"),
+        (TEXTS, [float("inf"), *TRUTH[1:]], "y: Input y contains infinity"),
+        (TEXTS, ["a", 1] * 20, r"y\[0\]: a label is a word where others are numbers"),
+        (TEXTS, [1] * 40, "y: every label is 1"),
+        (TEXTS, np.zeros((40, 2)), "y: y should be a 1d array"),
+        (TEXTS, 3, "y: a int is not labels"),
+        (TEXTS, "yes", "y: a str is not labels"),
+        (TEXTS, {"yes": 1}, "y: a dict is not labels"),
     ],
 )
 def test_rows_and_labels_are_refused_as_value_errors(texts: Any, labels: Any, said: str, make: Make) -> None:
     with pytest.raises(ValueError, match=said) as error:
         make().fit(texts, labels)
-    assert isinstance(error.value, WelltunedError) or "Unknown label" in said
+    whole(error.value)
+
+
+@pytest.mark.parametrize(
+    ("dev", "said"),
+    [
+        (3, "dev: a int is not rows of text"),
+        ((TEXTS, YES[:3]), "dev: 3 labels for 40 rows"),
+        (([], []), "dev: there are no rows"),
+        ((TEXTS, ["perhaps"] * 40), "dev: the label 'perhaps' occurs in dev but not in y"),
+        ((PAIRS, YES), "dev: 2 texts a row where X has 1"),
+    ],
+)
+def test_dev_that_does_not_fit_is_refused(dev: Any, said: str, make: Make) -> None:
+    with pytest.raises(ValueError, match=said) as error:
+        make().fit(TEXTS, YES, dev=dev)
+    whole(error.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (lambda one: one.predict(None), "X: a NoneType is not rows of text"),
+        (lambda one: one.predict("a"), "X: a str is not rows of text"),
+        (lambda one: one.predict([("a", None)]), r"X\[0\]: None is a missing value"),
+        (lambda one: one.predict([("a", 1)]), r"X\[0\]: 1 is of type int"),
+        (lambda one: one.predict(["a"]), "X has 1 features"),
+        (lambda one: one.predict([("a", "b"), ("c",)]), r"X\[1\]: this row is"),
+        (lambda one: one.score(PAIRS, YES[:3]), "3 labels for 40 rows"),
+        (lambda one: one.score([], []), "X: there are no rows"),
+        (lambda one: one.save(None), "folder: None is no folder"),
+        (lambda _: Classifier.load(3), "folder: 3 is no folder"),
+        (lambda _: Classifier.load("nothing/here"), "there is no such folder"),
+    ],
+)
+def test_what_a_fitted_one_cannot_do_is_told(asked: Callable[[Classifier], Any], said: str, fitted: Classifier) -> None:
+    with pytest.raises(ValueError, match=said) as error:
+        asked(fitted)
+    whole(error.value)
+
+
+def test_halves_of_surrogate_pairs_are_read_as_in_training(fitted: Classifier) -> None:
+    asked, repaired = [("is it", "red \ud800 sun")], [("is it", "red \ufffd sun")]
+    np.testing.assert_array_equal(fitted.predict_proba(asked), fitted.predict_proba(repaired))
 
 
 def test_a_column_of_labels_is_flattened_with_a_warning(make: Make) -> None:

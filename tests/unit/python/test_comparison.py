@@ -11,6 +11,8 @@ from families import write_examples
 from matplotlib.figure import Figure
 
 from welltuned import Compared, compare
+from welltuned.errors import WelltunedError
+from welltuned.python.errors import ParameterError
 from welltuned.record import read_comparison
 
 SHORT: dict[str, Any] = {"max_length": 40, "epochs": 1, "batch_size": 8, "precision": "fp32", "verbose": False}
@@ -52,6 +54,11 @@ def test_its_models_answer(found: Compared) -> None:
     assert set(one.predict([("is it", "the moon")])) <= {"no", "yes"}
     with pytest.raises(ValueError, match="there is no model of 'majority class'"):
         found.classifier("majority class")
+    with pytest.raises(ParameterError) as refused:
+        found.classifier("nope")
+    assert refused.value.what == "there is no model of 'nope'"
+    assert refused.value.why == "no line of the table with a model is called so"
+    assert refused.value.mend == "choose among head, lora:rank=2"
     with pytest.raises(ValueError, match=r"no results\.json"):
         Compared(found.folder / "runs")
 
@@ -70,3 +77,46 @@ def test_rows_in_memory_are_compared(tmp_path: Path, model_folder: Callable[[str
         compare(frame, labels, **{**call, "epoch": 3})
     with pytest.raises(ValueError, match="a source has its own"):
         compare("builtin:yesno", labels)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"seeds": []}, "seeds: no seed is named"),
+        ({"seeds": [-1]}, "seeds: a seed is below 0"),
+        ({"seeds": [1, 1]}, "seeds: a seed is named twice"),
+        ({"seeds": 3}, "seeds: 3 is no list of whole numbers"),
+        ({"seeds": [1.5]}, "seeds: .* is no list of whole numbers"),
+        ({"models": []}, "models: no model is named"),
+        ({"models": None}, "models: None is no list of names"),
+        ({"models": ""}, "has no config.json"),
+        ({"methods": []}, "methods: no method is named"),
+        ({"methods": [3]}, "methods: .* is no list of names"),
+        ({"methods": "head,head"}, "methods: a method is named twice"),
+        ({"margin": -1}, "margin: -1 is no difference of accuracy"),
+        ({"margin": float("nan")}, "margin: nan is no difference of accuracy"),
+        ({"margin": "a"}, "margin: 'a' is no number"),
+        ({"trials": 0}, "trials: a search takes at least one trial"),
+        ({"trials": 1.5}, "trials: .* is no list of whole numbers"),
+        ({"max_seconds": -1}, "max_seconds: -1.0 is no time"),
+        ({"max_seconds": float("nan")}, "max_seconds: nan is no time"),
+        ({"folder": 3}, "folder: 3 is no folder"),
+        ({"source": 3}, "source: 3 is no dict of fields"),
+        ({"source": {"label": "nope"}}, "there is no column 'nope'"),
+        ({"epoch": 3}, "epoch: there is no parameter 'epoch'"),
+        ({"data": 3}, "X: a int is not rows of text"),
+        ({"data": ["a"] * 20}, "requires y to be passed"),
+        ({"y": [0]}, "y: labels belong to rows"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(
+    wrong: dict[str, Any], said: str, tmp_path: Path, model_folder: Callable[[str], Path]
+) -> None:
+    data = write_examples(tmp_path, {"train": 40, "dev": 16, "test": 12})
+    call = {"data": data, "methods": "head", "models": str(model_folder("bert")), "folder": tmp_path / "out", **SHORT}
+    with pytest.raises(ValueError, match=said) as refused:
+        compare(**{**call, **wrong})
+    error = refused.value
+    assert isinstance(error, WelltunedError)
+    assert all((error.what, error.where, error.why, error.mend)), error.message
+    assert not (tmp_path / "out" / "results.json").exists()

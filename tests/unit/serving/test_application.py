@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from httpx import Response
 from starlette.testclient import TestClient
 
 from welltuned.serving.application import PATHS, Service
@@ -27,6 +28,14 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def told_by(refused: Response) -> dict[str, str]:
+    """A refusal's four parts, none of them empty."""
+    told: dict[str, str] = refused.json()["error"]
+    assert list(told) == ["what", "where", "why", "mend"]
+    assert all(told.values()), told
+    return told
 
 
 def test_one_row_and_several(client: TestClient) -> None:
@@ -61,7 +70,7 @@ def test_a_model_is_chosen_by_name(client: TestClient) -> None:
         assert "pairs, single" in refused.json()["error"]["mend"]
     wrong = client.post("/predict", json={"model": "single", **ROW})
     assert wrong.status_code == 422
-    assert "single texts" in wrong.json()["error"]["what"]
+    assert "single texts" in told_by(wrong)["why"]
 
 
 JSON = {"Content-Type": "application/json"}
@@ -79,12 +88,15 @@ def test_a_bad_row_does_not_keep_its_neighbours_from_their_answers(client: TestC
     assert rows.pop(3)["label"] == "short"
     for i, row in enumerate(rows):
         assert row.keys() == {"error"}, i
-        assert row["error"]["mend"]
+        assert row["error"].keys() == {"what", "where", "why", "mend"}
+        assert all(row["error"].values()), row
     assert "finite" in rows[-1]["error"]["what"]
 
 
 def test_a_row_that_breaks_the_model_is_an_error_of_the_server(client: TestClient) -> None:
-    assert client.post("/predict", json={"text": "a", "text_pair": POISON}).status_code == 500
+    failed = client.post("/predict", json={"text": "a", "text_pair": POISON})
+    assert failed.status_code == 500
+    told_by(failed)
     assert client.post("/predict", json=ROW).status_code == 200
 
 
@@ -108,14 +120,49 @@ def test_bodies_of_the_wrong_kind_size_and_sort(client: TestClient) -> None:
     assert client.post("/predict", content=b" " * (4096 - 80) + json.dumps(ROW).encode(), headers=JSON).is_success
 
 
-def test_errors_elsewhere_have_the_same_shape(client: TestClient) -> None:
-    assert client.get("/nowhere").status_code == 404
-    assert "/predict" in client.get("/nowhere").json()["error"]["mend"]
+@pytest.mark.parametrize("path", ["/nowhere", "/predict/", "/Predict", "/models/pairs", "/", "/\u00e9" * 500])
+def test_a_path_that_is_none_is_told_all_that_are(path: str, client: TestClient) -> None:
+    for ask in (client.get, client.post):
+        refused = ask(path)
+        assert refused.status_code == 404
+        told = told_by(refused)
+        assert ascii(path[:5])[:4] in told["where"]
+        assert len(told["where"]) < 300
+        assert all(one in told["mend"] for one in PATHS)
+        assert ("it is /predict" in told["why"]) == (path in ("/predict/", "/Predict"))
+
+
+def test_a_wrong_method_is_told_the_right_one(client: TestClient) -> None:
     wrong = client.get("/predict")
     assert wrong.status_code == 405
-    assert "POST with JSON" in wrong.json()["error"]["mend"]
     assert wrong.headers["allow"] == "POST"
-    assert wrong.json()["error"]["what"]
+    told = told_by(wrong)
+    assert told["what"] == "this path does not take 'GET'"
+    assert told["where"] == "'/predict'"
+    assert told["why"] == "it takes POST"
+    assert "with POST and JSON" in told["mend"]
+    for method in ("POST", "DELETE", "BREW"):
+        wrong = client.request(method, "/models")
+        assert wrong.status_code == 405
+        assert method in told_by(wrong)["what"]
+        assert told_by(wrong)["mend"] == "ask with GET"
+
+
+@pytest.mark.parametrize("status", [408, 413, 415, 422, 429, 503])
+def test_every_refusal_says_what_where_why_and_mend(status: int, pair_model: Served) -> None:
+    limits = Limits(body=100, items=1, queue=1, requests=0 if status == 429 else 9, seconds=0.05)
+    service = service_of([pair_model], limits)
+    service.start()
+    service.gate.draining = status == 503
+    if status == 408:
+        forward_of(pair_model).open.clear()
+    content = {413: b" " * 101, 422: b"{"}.get(status, json.dumps(ROW).encode())
+    headers = {"Content-Type": "text/plain" if status == 415 else "application/json"}
+    refused = TestClient(service.asgi).post("/predict", content=content, headers=headers)
+    assert refused.status_code == status
+    told_by(refused)
+    forward_of(pair_model).open.set()
+    service.worker.stop(5)
 
 
 def test_a_full_line_is_429_and_loses_nothing(pair_model: Served) -> None:

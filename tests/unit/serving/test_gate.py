@@ -47,6 +47,7 @@ def test_without_the_key_only_health_and_ready_answer() -> None:
             assert refused.status_code == 401
             assert refused.headers["www-authenticate"] == "Bearer"
             assert SECRET not in refused.text
+            assert all(refused.json()["error"].values())
     for scheme in ("Bearer", "bearer"):
         assert client.get("/models", headers={"Authorization": f"{scheme} {SECRET}"}).status_code == 200
     service.worker.stop(5)

@@ -42,7 +42,7 @@ def test_a_body_that_is_none_is_refused(body: bytes) -> None:
     with pytest.raises(Refusal) as refused:
         asked(body, LIMITS)
     assert refused.value.status == 422
-    assert refused.value.told.mend
+    assert all(vars(refused.value.told).values())
 
 
 @given(st.binary())
@@ -53,8 +53,12 @@ def test_whatever_bytes_come_they_are_read_or_refused(body: bytes) -> None:
 
 def test_texts_under_other_names_are_told_by_those_names() -> None:
     told = question({"question": "a", "passage": "b"}, True, LIMITS, "")
-    assert told == Told("text is missing", "text", "call the fields text and text_pair, not 'question' and 'passage'")
-    assert question({"question": "a"}, False, LIMITS, "items[1]").mend == "call the fields text, not 'question'"
+    reads = "this model reads pairs: a question and a passage"
+    mend = "call the fields text and text_pair, not 'question' and 'passage'"
+    assert told == Told("text is missing", "text", reads, mend)
+    single = question({"question": "a"}, False, LIMITS, "items[1]")
+    assert isinstance(single, Told)
+    assert single.mend == "call the fields text, not 'question'"
 
 
 ROWS: dict[str, tuple[Any, str | None]] = {
@@ -78,8 +82,8 @@ def test_a_row_that_is_none_is_told_where(item: Any, field: str | None) -> None:
     told = question(item, True, LIMITS, "items[2]")
     assert isinstance(told, Told)
     assert told.where == (f"items[2].{field}" if field else "items[2]")
-    assert told.mend
-    json.dumps([told.what, told.where], ensure_ascii=False).encode()
+    assert all(vars(told).values())
+    json.dumps(vars(told), ensure_ascii=False).encode()
 
 
 def test_rows_of_pairs_and_of_single_texts() -> None:
@@ -89,7 +93,7 @@ def test_rows_of_pairs_and_of_single_texts() -> None:
     assert question({"text": "a", "text_pair": None}, False, LIMITS, "") == Question("a", None)
     told = question(both, False, LIMITS, "")
     assert isinstance(told, Told)
-    assert "single texts" in told.what
+    assert "single texts" in told.why
 
 
 @given(ANYTHING)

@@ -62,3 +62,15 @@ def test_every_process_learns_the_same() -> None:
 def test_what_cannot_be_trained(kind: str, size: int, match: str) -> None:
     with pytest.raises(UsageError, match=match):
         trained(TEXT, kind, size)
+
+
+def test_only_an_older_tokenizer_is_replaced(tmp_path: Path) -> None:
+    """A comparison has a ``results.json`` too, and does not go for it."""
+    for _ in range(2):
+        learn(TEXT, "bpe", 300, False, tmp_path / "t", "")
+    (tmp_path / "comparison").mkdir()
+    kept = tmp_path / "comparison" / "results.json"
+    kept.write_text('{"kind": "comparison"}')
+    with pytest.raises(UsageError, match="this folder holds something else"):
+        learn(TEXT, "bpe", 300, False, tmp_path / "comparison", "")
+    assert kept.read_text() == '{"kind": "comparison"}'

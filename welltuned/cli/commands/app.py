@@ -1,4 +1,4 @@
-"""Open a page to look at runs with."""
+"""Open a page in the browser to look at results."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ def command(
         Path,
         typer.Argument(metavar="RUNS", help="Folder of a comparison, run or search, finished or not; or of several."),
     ],
-    host: Annotated[str, typer.Option(help="Address to serve on; another than this machine's own lets others in.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(help="0 for any that is free.", min=0, max=65535)] = 7860,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Network address of the page. 127.0.0.1 is for this machine alone; any other lets others in."
+        ),
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(help="Port of the page; 0 takes any that is free.", min=0, max=65535)] = 7860,
 ) -> None:
-    """Open a page: the comparison, curves as they grow, questions to every method, the attention laboratory.
+    """Open a page in the browser to look at results.
 
-    The page is for this machine alone and asks nothing of any other. It needs the extra app, and to weigh words the
-    extra explain.
+    It shows the comparison, training curves as they grow, what every method answers to a question of yours and which
+    words decided it, and experiments on attention. Open the address that is printed; Ctrl-C ends it.
+
+    Nothing leaves this machine. It needs pip install 'welltuned[app]', and to weigh words 'welltuned[explain]'.
     """
     from welltuned.app.serving import LOOPBACK, serve
     from welltuned.cli.console import stderr, stdout

@@ -1,4 +1,4 @@
-"""Show what an attention head can do, with the sheet's numbers or your own."""
+"""Show what an attention head can do, step by step, with numbers of yours."""
 
 from __future__ import annotations
 

@@ -18,14 +18,38 @@ def command(
     compute: groups.ComputeOptions,
     keeping: groups.SaveOptions,
     methods: Annotated[
-        str, typer.Option(help="Comma-separated NAME[:FIELD=VALUE]..., such as full,prefix:length=32,lora:rank=4.")
+        str,
+        typer.Option(
+            help="The methods, with commas: NAME[:FIELD=VALUE]..., such as full,prefix:length=32,lora:rank=4. "
+            "welltuned methods lists them."
+        ),
     ] = "full,head,prefix,lora",
     models: Annotated[
-        str, typer.Option("--models", "--model", "-m", help="Comma-separated aliases, Hub ids or folders.")
+        str,
+        typer.Option(
+            "--models",
+            "--model",
+            "-m",
+            help="The pretrained encoders, with commas: aliases such as roberta-base, Hub ids or folders; minilm "
+            "needs no network.",
+        ),
     ] = "minilm",
-    seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates, such as 0,1,2.")] = "0",
+    seeds: Annotated[
+        str,
+        typer.Option(
+            "--seeds",
+            "--seed",
+            help="Train everything with each of these seeds, such as 0,1,2: more seeds tell methods from luck.",
+        ),
+    ] = "0",
     trials: Annotated[
-        int | None, typer.Option("--trials", "--n-trials", help="Tune each line on dev with so many trials.", min=1)
+        int | None,
+        typer.Option(
+            "--trials",
+            "--n-trials",
+            help="Before, choose the hyperparameters of each method by so many trials on dev; the same for all.",
+            min=1,
+        ),
     ] = None,
     max_seconds: options.MaxSeconds = None,
     grid: options.Grid = None,

@@ -12,7 +12,8 @@ UNUSABLE = 4
 def command(json: options.Json = False) -> None:
     """Say whether Welltuned can work well on this machine, and how to mend what is amiss.
 
-    Leaves with 4 if it cannot work at all.
+    It looks at packages, memory, disk, processor and GPU, and trains nothing. The exit code is 4 if Welltuned cannot
+    work here at all, else 0.
     """
     from rich.text import Text
 

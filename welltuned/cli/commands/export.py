@@ -1,4 +1,4 @@
-"""Export a finished run: one ONNX file that needs no torch, or a merged stock checkpoint."""
+"""Export a finished run: to one file that needs no torch, or to an ordinary checkpoint."""
 
 from __future__ import annotations
 
@@ -15,15 +15,32 @@ def command(
         Path, typer.Argument(metavar="RUN", help="Folder of a run, comparison (its winner) or search (its choice).")
     ],
     to: Annotated[
-        str, typer.Option(help="onnx: one file for onnxruntime; transformers: a merged stock checkpoint.")
+        str,
+        typer.Option(
+            help="onnx: one file that runs without torch; transformers: a checkpoint that plain Transformers opens."
+        ),
     ] = "onnx",
-    int8: Annotated[bool, typer.Option("--int8", help="Matrices in int8; the loss of accuracy is measured.")] = False,
-    out: options.Out = None,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8",
+            help="For onnx: a quarter of the size, with weights rounded to 8 bits; says what that costs in accuracy.",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "--output-dir", help="Folder to make; else onnx, onnx-int8 or transformers in the run's folder."
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Export a finished run: one ONNX file that needs no torch, or a merged stock checkpoint.
+    """Export a finished run, to use its model elsewhere.
 
-    The export is held against the run's own model on the dev rows before it is written; --int8 says what it costs.
+    As onnx it becomes one file that answers without torch, with an example.py that shows how. As transformers it
+    becomes an ordinary checkpoint, with what was trained folded into the weights.
+
+    Before an onnx export is written, it answers the run's dev rows, and must answer as the run's own model does.
     """
     from json import dumps
 
@@ -33,10 +50,20 @@ def command(
     from welltuned.report import format
 
     if to not in ("onnx", "transformers"):
-        raise UsageError(f"{to!r} is nothing to export to", where="--to", mend="choose onnx or transformers")
+        raise UsageError(
+            f"{to!r} is nothing to export to",
+            where="--to",
+            why="there are two forms: onnx and transformers",
+            mend="choose onnx or transformers",
+        )
     if to == "transformers":
         if int8:
-            raise UsageError("--int8 is for onnx", where="--int8", mend="leave it out, or export --to onnx")
+            raise UsageError(
+                "--int8 is for onnx",
+                where="--int8",
+                why="a stock checkpoint holds the weights as they were trained",
+                mend="leave it out, or export --to onnx",
+            )
         folder = export_stock(run, out)
         if json:
             print(dumps({"folder": str(folder)}))

@@ -15,11 +15,14 @@ def command(
     columns: groups.ColumnOptions,
     compute: groups.ComputeOptions,
     methods: Annotated[
-        str, typer.Option(help="Comma-separated NAME[:FIELD=VALUE]..., such as full,prefix:length=32,lora:rank=4.")
+        str,
+        typer.Option(
+            help="The methods, with commas: NAME[:FIELD=VALUE]..., such as full,prefix:length=32,lora:rank=4."
+        ),
     ] = "full,head,prefix,lora",
     model: options.Model = "minilm",
     batch_size: options.BatchSize = 32,
-    measure: Annotated[bool, typer.Option(help="Also run the step, or only predict.")] = True,
+    measure: Annotated[bool, typer.Option(help="Also run the step and measure it; --no-measure only predicts.")] = True,
     out: options.Out = None,
     json: options.Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""List the methods with their fields and defaults."""
+"""List the ways of fine-tuning, with their fields and defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count trained parameters in closed form, part by part, with no weights downloaded."""
+"""Count what each method trains of well-known models, part by part; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from welltuned.cli import options
 
 
 def command(
-    shape: Annotated[str, typer.Option(help="Comma-separated short names of well-known shapes, or all.")] = "bert-base",
-    methods: Annotated[str, typer.Option(help="Comma-separated NAME[:FIELD=VALUE]...; else all.")] = "",
-    classes: Annotated[int, typer.Option(help="Classes of the problem.", min=2)] = 2,
+    shape: Annotated[
+        str, typer.Option(help="The models, with commas, such as bert-base,roberta-large; or all.")
+    ] = "bert-base",
+    methods: Annotated[
+        str, typer.Option(help="The methods, with commas: NAME[:FIELD=VALUE]..., such as lora:rank=16; else all.")
+    ] = "",
+    classes: Annotated[int, typer.Option(help="How many classes the problem has.", min=2)] = 2,
     head: options.Head = "mean",
     json: options.Json = False,
 ) -> None:
-    """Count trained parameters in closed form, part by part, with no weights downloaded."""
+    """Count what each method trains of well-known models, part by part; nothing is downloaded."""
     from json import dumps
 
     from rich.table import Table

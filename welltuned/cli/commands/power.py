@@ -12,16 +12,42 @@ from welltuned.cli import groups, options
 def command(
     columns: groups.ColumnOptions,
     samples: groups.SampleOptions,
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="Its test rows are counted; else --n.")] = None,
-    n: Annotated[int | None, typer.Option(help="Test rows.", min=2)] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds of each method.", min=1)] = 3,
-    difference: Annotated[float, typer.Option(help="True difference, in points of accuracy.", min=0, max=100)] = 3.0,
-    base_accuracy: Annotated[float, typer.Option(help="Accuracy of the weaker method.", min=0, max=1)] = 0.80,
-    disagreement: Annotated[float, typer.Option(help="Share of rows that one of two methods has right.", min=0)] = 0.14,
-    seed_sd: Annotated[float, typer.Option(help="Standard deviation over seeds, in points.", min=0, max=49)] = 1.0,
-    seed_disagreement: Annotated[float, typer.Option(help="As --disagreement, for seeds of a method.", min=0)] = 0.11,
-    methods: Annotated[int, typer.Option(help="Methods compared, each with each.", min=2)] = 2,
-    chance: Annotated[float, typer.Option("--power", help="Of the smallest visible difference.", min=0.06)] = 0.8,
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="[DATA]", help="Data whose test rows are counted; else give their number as --n."),
+    ] = None,
+    n: Annotated[int | None, typer.Option(help="How many test rows there are, where no data is named.", min=2)] = None,
+    seeds: Annotated[int, typer.Option(help="With how many seeds each method is trained.", min=1)] = 3,
+    difference: Annotated[
+        float, typer.Option(help="The difference you would like to see, in points of accuracy.", min=0, max=100)
+    ] = 3.0,
+    base_accuracy: Annotated[
+        float, typer.Option(help="The accuracy you expect of the weaker method, as a share.", min=0, max=1)
+    ] = 0.80,
+    disagreement: Annotated[
+        float,
+        typer.Option(
+            help="On which share of rows you expect one of two methods to be right and the other wrong.", min=0
+        ),
+    ] = 0.14,
+    seed_sd: Annotated[
+        float,
+        typer.Option(
+            help="How much accuracy varies from seed to seed: its standard deviation, in points.", min=0, max=49
+        ),
+    ] = 1.0,
+    seed_disagreement: Annotated[
+        float, typer.Option(help="The same as --disagreement, for two seeds of one method.", min=0)
+    ] = 0.11,
+    methods: Annotated[
+        int, typer.Option(help="How many methods are compared, each with each; more need a stricter test.", min=2)
+    ] = 2,
+    chance: Annotated[
+        float,
+        typer.Option(
+            "--power", help="How surely the smallest difference should be seen, as a share of experiments.", min=0.06
+        ),
+    ] = 0.8,
     json: options.Json = False,
 ) -> None:
     """Say before an experiment how small a difference it can see, with this many test rows and seeds."""

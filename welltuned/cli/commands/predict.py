@@ -14,19 +14,23 @@ def command(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder of a run, comparison (its winner) or search (its choice).")
     ],
-    text: Annotated[str | None, typer.Option("--text", "--question", help="One first text (question).")] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", "--question", help="The text to answer; of a pair, the question.")
+    ] = None,
     text_pair: Annotated[
-        str | None, typer.Option("--text-pair", "--passage", help="One second text (passage).")
+        str | None, typer.Option("--text-pair", "--passage", help="The second text of a pair: the passage.")
     ] = None,
     input: Annotated[  # the option's natural name
-        Path | None, typer.Option("--input", "-i", help="File of rows, or - for lines of JSON or of tabs on stdin.")
+        Path | None, typer.Option("--input", "-i", help="A file of rows with the columns of training, or - for stdin.")
     ] = None,
     batch_size: options.EvalBatchSize = 64,
     json: options.Json = False,
 ) -> None:
-    """Answer a question about a passage, every row of a file, or what comes on stdin.
+    """Answer new questions with a finished run: one, every row of a file, or what comes on stdin.
 
-    Rows of a file or of stdin are answered in their order as JSON lines; --json makes them one document.
+    On stdin a row is one line: the texts with a tab between them, or a JSON object with the columns of training.
+
+    Rows are answered in their order, one line of JSON each; --json makes one document of them.
     """
     from dataclasses import asdict
     from json import dumps

@@ -20,24 +20,54 @@ def command(
     ] = None,
     shape: Annotated[
         str | None,
-        typer.Option(help="FAMILY[:FIELD=VALUE]..., such as bert:layers=2:hidden=128:heads=2 (the default)."),
+        typer.Option(
+            help="The new encoder: FAMILY[:FIELD=VALUE]..., such as bert:layers=2:hidden=128:heads=2 (the default)."
+        ),
     ] = None,
-    tokenizer: Annotated[str | None, typer.Option(help="Folder or model to take the tokenizer from.")] = None,
-    vocab_size: Annotated[
-        int, typer.Option(help="Entries of the tokenizer that is trained with a shape.", min=10)
-    ] = 8000,
-    steps: Annotated[int, typer.Option("--steps", "--max-steps", help="Steps in all; 0 evaluates only.", min=0)] = 1000,
-    head_steps: Annotated[int, typer.Option(help="The first steps, which train the head alone.", min=0)] = 0,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="Take the tokenizer of this folder or model; else the model's own, or a new one for a shape."
+        ),
+    ] = None,
+    vocab_size: Annotated[int, typer.Option(help="How many words and pieces a new tokenizer knows.", min=10)] = 8000,
+    steps: Annotated[
+        int, typer.Option("--steps", "--max-steps", help="How many training steps in all; 0 only evaluates.", min=0)
+    ] = 1000,
+    head_steps: Annotated[
+        int,
+        typer.Option(
+            help="For so many steps at first train only the layer that predicts tokens; wise where it is new.", min=0
+        ),
+    ] = 0,
     batch_size: options.BatchSize = 32,
     max_length: options.MaxLength = 128,
     mask_rate: Annotated[
-        float, typer.Option("--mask-rate", "--mlm-probability", help="Share of tokens to predict.", min=0, max=1)
+        float,
+        typer.Option(
+            "--mask-rate",
+            "--mlm-probability",
+            help="Which share of the tokens is hidden and to be predicted.",
+            min=0,
+            max=1,
+        ),
     ] = 0.15,
     whole_words: Annotated[bool, typer.Option("--whole-words", help="Hide whole words instead of tokens.")] = False,
-    held_out: Annotated[float, typer.Option(help="Share of lines to evaluate on.", min=0, max=1)] = 0.05,
-    eval_every: Annotated[int | None, typer.Option(help="Steps between evaluations; else a tenth.", min=1)] = None,
-    seed: Annotated[int, typer.Option(help="Decides initialisation, order, masks and dropout.", min=0)] = 0,
-    show: Annotated[bool, typer.Option("--show", help="Only show what is masked on one row.")] = False,
+    held_out: Annotated[
+        float, typer.Option(help="Which share of the lines is kept apart to evaluate on.", min=0, max=1)
+    ] = 0.05,
+    eval_every: Annotated[
+        int | None, typer.Option(help="Evaluate every so many steps; else ten times in all.", min=1)
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Decides what is random: first weights, order of rows, which tokens are hidden, dropout.", min=0
+        ),
+    ] = 0,
+    show: Annotated[
+        bool, typer.Option("--show", help="Train nothing: only show what would be hidden of one row.")
+    ] = False,
     out: options.Out = None,
     wait: options.Wait = False,
     json: options.Json = False,

@@ -17,25 +17,40 @@ def command(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder of a run, comparison (its winner) or search (its choice).")
     ],
-    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="OWNER/NAME on the Hub.")],
-    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Upload; else only show what would be uploaded.")] = False,
+    repo_id: Annotated[
+        str, typer.Argument(metavar="REPO_ID", help="Where it goes on the Hub: OWNER/NAME, such as your-name/my-model.")
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="If the repository is new, let nobody else see it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Really upload; without it only what would go is shown.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Upload a finished run's model, adapter and card to the Hugging Face Hub; without --yes only show them.
+    """Upload a finished run's model to the Hugging Face Hub; without --yes only show what would go.
 
-    The token comes from HF_TOKEN or from hf auth login, and is neither shown nor stored.
+    With the model go its card (a page that says how it was made and how good it is) and, for LoRA, its adapter.
+
+    Log in before with hf auth login, or set HF_TOKEN; the token is neither shown nor stored.
     """
     from json import dumps
 
     from huggingface_hub import HfApi
 
     from welltuned.cli.console import stderr, stdout
-    from welltuned.predicting import run_folder
+    from welltuned.errors import UsageError
+    from welltuned.predicting import is_export, run_folder
     from welltuned.pushing import pack, push
     from welltuned.report import format
 
-    parcel = pack(run_folder(run), repo_id)
+    folder = run_folder(run)
+    if is_export(folder):
+        raise UsageError(
+            "this is an export, not a run",
+            where=str(run),
+            why="what goes to the Hub is the model that a run trained, with its card",
+            mend="name the run that it was made of",
+        )
+    parcel = pack(folder, repo_id)
     for warning in parcel.warnings:
         stderr.print(f"warning: {warning}", markup=False)
     url = push(parcel, HfApi(), private) if yes else None

@@ -17,18 +17,28 @@ def command(
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
     keeping: groups.SaveOptions,
-    method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., what all trials have in common.")] = "full",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="The method, with what all trials have in common: NAME[:FIELD=VALUE]..., such as lora:rank=16."
+        ),
+    ] = "full",
     model: options.Model = "minilm",
     grid: options.Grid = None,
     range: options.Range = None,
     sampler: options.Sampler = None,
     pruner: options.Pruner = None,
     trials: Annotated[
-        int | None, typer.Option("--trials", "--n-trials", help="Trials of random or tpe; else 12.", min=1)
+        int | None, typer.Option("--trials", "--n-trials", help="How many trials random or tpe make; else 12.", min=1)
     ] = None,
     max_seconds: options.MaxSeconds = None,
-    sampler_seed: Annotated[int, typer.Option(help="Decides what is suggested.", min=0)] = 0,
-    seeds: Annotated[str, typer.Option("--seeds", "--seed", help="Replicates of each trial, such as 0,1,2.")] = "0",
+    sampler_seed: Annotated[int, typer.Option(help="Decides what random and tpe try.", min=0)] = 0,
+    seeds: Annotated[
+        str,
+        typer.Option(
+            "--seeds", "--seed", help="Train every trial with each of these seeds, such as 0,1,2, and take the mean."
+        ),
+    ] = "0",
     memory_limit: options.MemoryLimit = None,
     cache_limit: options.CacheLimit = "4GiB",
     out: options.Out = None,

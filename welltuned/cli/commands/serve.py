@@ -14,15 +14,19 @@ from welltuned.serving.limits import Limits
 class LimitOptions:
     """What the server takes at most; beyond, it refuses and says why."""
 
-    max_body: Annotated[int, typer.Option(help="Bytes of a request.", min=1024)] = Limits.body
-    max_items: Annotated[int, typer.Option(help="Rows of a request.", min=1)] = Limits.items
-    max_characters: Annotated[int, typer.Option(help="Characters of a text.", min=1)] = Limits.characters
-    max_seconds: Annotated[float, typer.Option(help="From a request to its answer.", min=0.01)] = Limits.seconds
-    max_queue: Annotated[int, typer.Option(help="Rows that wait, over all requests.", min=1)] = Limits.queue
-    max_requests: Annotated[int, typer.Option(help="Requests inside at once.", min=1)] = Limits.requests
-    drain_seconds: Annotated[float, typer.Option(help="For what is inside when told to stop.", min=0)] = Limits.drain
-    batch_tokens: Annotated[int, typer.Option(help="Tokens of a batch, padding included.", min=1)] = Limits.tokens
-    batch_rows: Annotated[int, typer.Option(help="Rows of a batch; 1 for one at a time.", min=1)] = Limits.rows
+    max_body: Annotated[int, typer.Option(help="Largest request, in bytes.", min=1024)] = Limits.body
+    max_items: Annotated[int, typer.Option(help="Most rows in one request.", min=1)] = Limits.items
+    max_characters: Annotated[int, typer.Option(help="Longest text, in characters.", min=1)] = Limits.characters
+    max_seconds: Annotated[float, typer.Option(help="Seconds until a request must be answered.", min=0.01)] = (
+        Limits.seconds
+    )
+    max_queue: Annotated[int, typer.Option(help="Most rows that may wait at once.", min=1)] = Limits.queue
+    max_requests: Annotated[int, typer.Option(help="Most requests that are worked on at once.", min=1)] = (
+        Limits.requests
+    )
+    drain_seconds: Annotated[float, typer.Option(help="Seconds to finish requests when stopped.", min=0)] = Limits.drain
+    batch_tokens: Annotated[int, typer.Option(help="Most tokens computed at once.", min=1)] = Limits.tokens
+    batch_rows: Annotated[int, typer.Option(help="Most rows computed at once.", min=1)] = Limits.rows
 
     def limits(self) -> Limits:
         """The same, as the server knows them."""
@@ -44,20 +48,32 @@ def command(
         list[str],
         typer.Argument(
             metavar="[NAME=]RUN...",
-            help="Folders of runs, comparisons or searches; the first answers by default.",
+            help="Folders of runs, comparisons (the winner answers) or searches (the choice answers). A "
+            "request may say "
+            "which by NAME; else the first answers.",
         ),
     ],
-    host: Annotated[str, typer.Option(help="Address to listen at; beyond this machine only with a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)] = 8000,
-    threads: Annotated[int | None, typer.Option(help="Threads of arithmetic; else one a core.", min=1)] = None,
+    host: Annotated[
+        str,
+        typer.Option(help="Network address to listen at. 127.0.0.1 is for this machine alone; any other needs a key."),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes any that is free.", min=0, max=65535)] = 8000,
+    threads: Annotated[int | None, typer.Option(help="How many processor cores may compute; else all.", min=1)] = None,
     *,
     limits: LimitOptions,
-    json: Annotated[bool, typer.Option("--json", help="Tell address and models as one line of JSON.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print address and models as one line of JSON, for programs.")
+    ] = False,
 ) -> None:
     """Answer over HTTP with finished runs, until told to stop.
 
-    Paths: /predict, /models, /health, /ready, /metrics, /openapi.json. Beyond this machine, and wherever
-    WELLTUNED_API_KEY is set, clients must send that key. What the runs' models have in common is in memory once.
+    Other programs then ask by sending JSON to /predict. /models lists what answers, /health and /ready say how the
+    server is, /metrics counts for Prometheus, and /openapi.json describes all of it.
+
+    To let other machines ask, set WELLTUNED_API_KEY to a secret of 16 characters or more, which clients must send
+    as a header (Authorization: Bearer KEY), and give --host. Models of one encoder share its memory.
+
+    Beyond the limits below a request is refused with a reason. docs/serving.md shows requests and answers.
     """
     import os
     from importlib.util import find_spec
@@ -66,8 +82,21 @@ def command(
     from welltuned.cli.console import stdout
     from welltuned.errors import UsageError
 
-    if not all(map(find_spec, ("fastapi", "uvicorn", "prometheus_client"))):
-        raise UsageError("serving needs packages that are not here", mend="pip install 'welltuned[serve]'")
+    if missing := [name for name in ("fastapi", "uvicorn", "prometheus_client") if not find_spec(name)]:
+        raise UsageError(
+            "serving needs packages that are not here",
+            where="welltuned serve",
+            why=f"missing: {', '.join(missing)}",
+            mend="pip install 'welltuned[serve]'",
+        )
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UsageError(
+            f"{threads:,} threads are more than this machine has cores",
+            where="--threads",
+            why=f"it has {cores}, and further threads only wait for one another",
+            mend=f"give {cores} or less, or leave it out",
+        )
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     import torch

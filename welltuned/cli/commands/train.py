@@ -17,10 +17,22 @@ def command(
     samples: groups.SampleOptions,
     compute: groups.ComputeOptions,
     keeping: groups.SaveOptions,
-    method: Annotated[str, typer.Option(help="NAME[:FIELD=VALUE]..., such as lora:rank=16.")] = "full",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="How to fine-tune: NAME[:FIELD=VALUE]..., such as lora:rank=16. welltuned methods lists them."
+        ),
+    ] = "full",
     model: options.Model = "minilm",
-    seed: Annotated[int, typer.Option(help="Decides initialisation, order and dropout.", min=0)] = 0,
-    overfit: Annotated[int | None, typer.Option(help="Train and evaluate on the same so many rows.", min=2)] = None,
+    seed: Annotated[
+        int, typer.Option(help="Decides what is random in training: first weights, order of rows, dropout.", min=0)
+    ] = 0,
+    overfit: Annotated[
+        int | None,
+        typer.Option(
+            help="A check that training works: learn so many rows by heart, and be scored on the same.", min=2
+        ),
+    ] = None,
     memory_limit: options.MemoryLimit = None,
     cache_limit: options.CacheLimit = "4GiB",
     out: options.Out = None,

@@ -1,4 +1,4 @@
-"""How a word is split, step by step."""
+"""Say how a word is split, step by step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How models read your rows, what that costs, and whether a new tokenizer is worth training."""
+"""Say how models read your rows, what that costs, and whether a new tokenizer is worth training."""
 
 from __future__ import annotations
 

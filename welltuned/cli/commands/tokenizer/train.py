@@ -1,4 +1,4 @@
-"""Train a tokenizer on text."""
+"""Train a new tokenizer on text of yours."""
 
 from __future__ import annotations
 
