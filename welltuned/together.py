@@ -63,6 +63,11 @@ class Together:
         return [at for at, one in enumerate(self._all) if at not in self.diverged and not one.ended]
 
     @property
+    def size(self) -> int:
+        """Of all of them."""
+        return sum(one.size for one in self._all)
+
+    @property
     def ended(self) -> bool:
         """Whether nothing is left to train or to evaluate."""
         return not self._active

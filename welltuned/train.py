@@ -140,6 +140,11 @@ class Training:
         self._order: tuple[int, list[Ints]] = (0, [])
 
     @property
+    def size(self) -> int:
+        """Bytes of what trains, of its two moments, and of the best epoch's."""
+        return 4 * sum(parameter.nbytes for parameter in self._trained)
+
+    @property
     def ended(self) -> bool:
         """Whether nothing is left to train or to evaluate."""
         if self.is_unanswered:

@@ -14,8 +14,8 @@ from welltuned.errors import DivergedError, ResourceError, WelltunedError
 
 SHARE = 0.01
 """Of the time that a training takes, what saving may take of itself; what was asked for is done whatever it takes."""
-GUESS = 0.1
-"""Seconds that a save is taken to last until one was made."""
+GUESS, BYTES_A_SECOND = 0.1, 400e6
+"""Seconds that a save is taken to last until one was made: at least so many, and more for a large state."""
 SLOWER = 0.5
 ROLLBACKS = 3
 
@@ -42,8 +42,8 @@ class Saving:
 class _Turn:
     """Whether it is time to save."""
 
-    def __init__(self, saving: Saving) -> None:
-        self._saving, self._last, self._cost = saving, time.perf_counter(), GUESS
+    def __init__(self, saving: Saving, size: int) -> None:
+        self._saving, self._last, self._cost = saving, time.perf_counter(), max(GUESS, size / BYTES_A_SECOND)
 
     def has_come(self, training: Resumable) -> bool:
         """After a step."""
@@ -92,7 +92,7 @@ def carry_through(
 
     with stopping.deferred():
         _go_on(training, store, say)
-        turn, rollbacks = _Turn(saving), 0
+        turn, rollbacks = _Turn(saving, training.size), 0
         if saving.rollback and not training.step:
             turn.done(save)
         while not training.ended:

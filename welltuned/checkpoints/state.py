@@ -33,6 +33,10 @@ class Resumable(Protocol):
     scale: float
 
     @property
+    def size(self) -> int:
+        """About the bytes of a state."""
+
+    @property
     def ended(self) -> bool:
         """Whether nothing is left to do."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,12 @@ class OnnxForward:
     """A graph in onnxruntime, on as many threads as torch has.
 
     A graph in int8 finds the range of what flows through it over all that it is given at once, padding included. So
-    that no row's answer depends on those beside it, such a graph is given one row at a time, at its own length.
+    that no row's answer depends on those beside it, such a graph is given every row by itself, at its own length: a row
+    alone on all threads, several rows side by side on one thread each, which takes less time than one after the other.
 
     Args:
         graph: the file.
-        alone: whether rows are given one at a time.
+        alone: whether every row is given by itself.
 
     Attributes:
         inputs: the names of the graph's inputs.
@@ -46,15 +49,19 @@ class OnnxForward:
             raise UsageError(
                 "onnxruntime is not installed", where=str(graph), mend="pip install 'welltuned[export]'"
             ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
         require_regular(graph)
-        try:
+
+        def session(threads: int) -> Any:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.log_severity_level = 3
             # From bytes, so that a graph cannot name further files.
-            self._session: Any = onnxruntime.InferenceSession(
-                graph.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
+            return onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+        threads = torch.get_num_threads()
+        try:
+            self._session = session(threads)
+            self._beside = session(1) if alone and threads > 1 else None
         except Exception as error:
             raise DataError(
                 f"{graph.name} cannot be opened",
@@ -63,7 +70,7 @@ class OnnxForward:
                 mend="export the run again",
             ) from error
         self.inputs = [one.name for one in self._session.get_inputs()]
-        self._alone = alone
+        self._alone, self._workers = alone, ThreadPoolExecutor(threads)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Logits [B, C] float32."""
@@ -72,13 +79,15 @@ class OnnxForward:
         if not self._alone:
             return self._logits(given)
         lengths = batch.mask.sum(dim=1).tolist()
-        rows = (
+        rows = [
             {name: value[at : at + 1, :length] for name, value in given.items()} for at, length in enumerate(lengths)
-        )
-        return torch.cat([self._logits(row) for row in rows])
+        ]
+        if self._beside is None or len(rows) == 1:
+            return torch.cat([self._logits(row) for row in rows])
+        return torch.cat(list(self._workers.map(partial(self._logits, session=self._beside), rows)))
 
-    def _logits(self, given: dict[str, Tensor]) -> Tensor:
-        (logits,) = self._session.run(None, {name: given[name].numpy() for name in self.inputs})
+    def _logits(self, given: dict[str, Tensor], session: Any = None) -> Tensor:
+        (logits,) = (session or self._session).run(None, {name: given[name].numpy() for name in self.inputs})
         return torch.from_numpy(np.asarray(logits, np.float32))
 
 

@@ -98,6 +98,11 @@ class Pretraining:
         self._announced = False
 
     @property
+    def size(self) -> int:
+        """Bytes of the model and its two moments."""
+        return 3 * sum(parameter.nbytes for parameter in self._trained)
+
+    @property
     def ended(self) -> bool:
         """Whether all steps are done and evaluated."""
         return self.step >= self.steps and self.is_at_rest

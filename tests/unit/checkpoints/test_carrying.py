@@ -14,6 +14,7 @@ import torch
 from welltuned import stopping
 from welltuned.checkpoints import Identity, Saving, State, Store, carry_through
 from welltuned.checkpoints import carrying as carrying_module
+from welltuned.checkpoints.carrying import BYTES_A_SECOND
 from welltuned.errors import DivergedError, ResourceError
 from welltuned.record import Incident
 
@@ -24,6 +25,7 @@ class Fake:
     """Ten steps, an epoch every five; each adds the rate to its weight."""
 
     steps = 10
+    size = 0
 
     def __init__(self, before: Callable[[Fake], Any] = lambda _: None) -> None:
         self.step, self.weight, self.rate, self.scale = 0, torch.zeros(1), 1.0, 1.0
@@ -89,6 +91,19 @@ def test_time_decides_else(
     monkeypatch.setattr(carrying_module, "GUESS", cost)
     one = Fake(lambda _: now.__setitem__(0, now[0] + 1.0))
     carried(one, tmp_path, Saving(minutes=minutes))
+    assert one.saved == saved
+
+
+@pytest.mark.parametrize(("size", "saved"), [(0, [5, 10]), (int(25 * BYTES_A_SECOND / 1000), [10]), (10**12, [])])
+def test_until_one_is_made_a_large_state_is_taken_to_last_longer(
+    size: int, saved: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(carrying_module.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(carrying_module, "GUESS", 0.0)
+    one = Fake(lambda _: now.__setitem__(0, now[0] + 0.4))
+    one.size = size
+    carried(one, tmp_path, Saving())
     assert one.saved == saved
 
 
