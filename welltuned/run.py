@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -135,13 +136,17 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn = always) -
     return record
 
 
+WORTH = 100
+"""Steps of a head from which on sharing them saves more than a second encoder costs."""
+
+
 def train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> None:
     """Train at once what can be: linear heads on the same constant features.
 
     Each of these runs then finds its training done. What can not be trained so, or fails, is left to the runs.
 
     Args:
-        specs: of runs to come; those that are finished or stand alone are passed over.
+        specs: of runs to come; those that are finished, stand alone or have few steps are passed over.
         folder: has or gets their folders; holds the checkpoints meanwhile.
 
     Raises:
@@ -153,7 +158,12 @@ def train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> 
             alike.setdefault(_features_of(spec), []).append(spec)
     for group in alike.values():
         shape, method = bench.model(group[0].model).shape, methods.build(group[0].method)
-        if len(group) > 1 and group[0].model.head != "native" and method.frontier(shape) >= shape.layers:
+        steps = [
+            math.ceil(len(bench.dataset(one.data).train) / one.train.batch_size) * one.train.epochs for one in group
+        ]
+        if len(group) < 2 or sum(steps) < WORTH * len(group):
+            continue
+        if group[0].model.head != "native" and method.frontier(shape) >= shape.layers:
             with suppress(ResourceError, DivergedError):
                 _train_together(group, folder, bench)
 

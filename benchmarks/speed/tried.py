@@ -201,7 +201,7 @@ def main() -> None:
     full, lora = (Bench(arguments.data, method, arguments.rows) for method in ("full", "lora"))
     with tempfile.TemporaryDirectory() as folder:
         one = head(Bench(arguments.data, "head", arguments.rows, epochs=8), Path(folder) / "one")
-        many = heads(Bench(arguments.data, "head", arguments.rows, epochs=8), Path(folder) / "many")
+        many = heads(Bench(arguments.data, "head", arguments.rows, epochs=64), Path(folder) / "many")
     found: dict[str, Any] = {
         "products": products(),
         "queries, keys and values": queries_keys_values(),

@@ -39,6 +39,11 @@ OWN: list[dict[str, Any]] = [
 """Trials that differ in all that may differ; a hundred steps."""
 
 
+@pytest.fixture(autouse=True)
+def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "WORTH", 0)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DataSpec:
     folder = write_examples(tmp_path_factory.mktemp("rows"), {"train": ROWS - 3, "dev": 16, "test": 12})
@@ -203,6 +208,15 @@ def test_others_are_left_to_themselves(others: dict[str, Any], make: Make, tmp_p
     pair = [make(**others), make() if "batch_size" in others else make(seed=1, **others)]
     trials(pair, tmp_path)
     assert steps
+
+
+@pytest.mark.parametrize(("worth", "together"), [(15, True), (16, False)])
+def test_few_steps_are_not_worth_it(
+    worth: int, together: bool, make: Make, tmp_path: Path, steps: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "WORTH", worth)
+    trials([make(seed=0), make(seed=1)], tmp_path)
+    assert (steps == []) == together
 
 
 def test_a_finished_trial_is_not_trained_again(
