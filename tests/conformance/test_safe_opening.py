@@ -357,6 +357,7 @@ def test_a_search_that_names_a_run_elsewhere(tmp_path: Path, monkeypatch: pytest
     class Record:
         winner = Chosen()
 
+    (tmp_path / "results.json").write_text('{"kind": "search"}')
     monkeypatch.setattr("welltuned.predicting.folders.results_kind", lambda _: "search")
     monkeypatch.setattr("welltuned.predicting.folders.read_record", lambda *_: Record())
     refused(lambda: run_folder(tmp_path), "elsewhere", tmp_path)
