@@ -15,6 +15,7 @@ import torch
 from families import FAMILIES, write_model
 from hypothesis import settings
 
+from welltuned import train
 from welltuned.pretrained import Pretrained, pretrained
 from welltuned.spec import ModelSpec
 
@@ -62,3 +63,17 @@ def tiny(model_folder: Callable[[str], Path]) -> Callable[[str], Pretrained]:
         return pretrained(ModelSpec(name=str(model_folder(family)), max_length=64))
 
     return found
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Each optimizer step that a training takes by itself."""
+    made: list[int] = []
+    take = train.Training._take_step
+
+    def counted(training: train.Training) -> None:
+        made.append(training.step)
+        take(training)
+
+    monkeypatch.setattr(train.Training, "_take_step", counted)
+    return made

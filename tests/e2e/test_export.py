@@ -128,6 +128,16 @@ def test_int8_says_what_it_costs(welltuned: Command, trained: Path, tmp_path: Pa
     assert welltuned("export", tmp_path / "small").code == 2
 
 
+def test_attention_is_written_out(welltuned: Command, trained: Path, tmp_path: Path) -> None:
+    """As products and a softmax, without a search for softmaxes that are no number."""
+    import onnx
+
+    assert welltuned("export", trained, "--out", tmp_path / "whole").code == 0
+    kinds = {node.op_type for node in onnx.load(tmp_path / "whole" / "model.onnx").graph.node}
+    assert "Softmax" in kinds
+    assert "IsNaN" not in kinds
+
+
 def test_an_int8_answer_does_not_depend_on_the_rows_beside_it(
     welltuned: Command, trained: Path, long_problem: Path, tmp_path: Path
 ) -> None:

@@ -36,6 +36,13 @@ def unpadded(split: TokenizedSplit, row: int) -> Batch:
     return replace(batch, ids=batch.ids[:, :length], mask=batch.mask[:, :length], types=types)
 
 
+def test_a_head_on_features_that_were_kept_stays_in_full_precision_too() -> None:
+    head, features = LinearHead(8, 2, "mean"), torch.randn(3, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = head.classify(features)
+    assert torch.equal(found, head.classifier(features))
+
+
 def test_mean_pooling_leaves_padding_out() -> None:
     hidden = torch.tensor([[[1.0, 2.0], [3.0, 4.0], [100.0, -100.0]], [[1.0, 1.0], [2.0, 2.0], [6.0, 3.0]]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])

@@ -11,7 +11,6 @@ import pytest
 from families import write_examples
 
 from welltuned import run as runs
-from welltuned import train
 from welltuned.plan import candidate
 from welltuned.record import EpochRow, RunRecord, read_arrays
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
@@ -31,20 +30,6 @@ def make(tmp_path_factory: pytest.TempPathFactory, model_folder: Callable[[str],
         model = ModelSpec(name=str(model_folder("bert")), max_length=40)
         return one.run(DataSpec(source=str(source)), model, seed, ComputeSpec(device="cpu", precision="fp32"))
 
-    return made
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Each optimizer step that is made."""
-    made: list[int] = []
-    take = train.Training._take_step
-
-    def counted(training: train.Training) -> None:
-        made.append(training.step)
-        take(training)
-
-    monkeypatch.setattr(train.Training, "_take_step", counted)
     return made
 
 

@@ -12,7 +12,7 @@ import torch
 from families import write_examples
 from torch import nn
 
-from welltuned import methods, train
+from welltuned import methods
 from welltuned import run as runs
 from welltuned.errors import DivergedError
 from welltuned.methods._base import Choice
@@ -57,20 +57,6 @@ def make(data: DataSpec, model_folder: Callable[[str], Path]) -> Make:
         model = ModelSpec(name=str(model_folder("bert")), max_length=40, head=head)
         return one.run(data, model, seed, ComputeSpec(device="cpu", precision="fp32", engine=engine))
 
-    return made
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Each step that a training takes by itself."""
-    made: list[int] = []
-    take = train.Training._take_step
-
-    def counted(training: train.Training) -> None:
-        made.append(training.step)
-        take(training)
-
-    monkeypatch.setattr(train.Training, "_take_step", counted)
     return made
 
 
