@@ -20,6 +20,7 @@ from welltuned.engine.allocator import keep_memory
 from welltuned.engine.attention import use_fast_attention
 from welltuned.engine.dropout import dropout_state, restore_dropout, seed_dropout, use_byte_dropout
 from welltuned.engine.precision import bf16_is_faster
+from welltuned.engine.states import hand_on_in_bf16
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec
 
@@ -84,13 +85,18 @@ def _has_fast_bf16(kind: str) -> bool:
 
 
 def prepare(encoder: _Model, compute: Compute) -> _Model:
-    """Move an encoder (any module with a ``backbone``) to the device, and put the fast engine's forms in place."""
+    """Move an encoder (any module with a ``backbone``) to the device, and put the fast engine's forms in place.
+
+    Where it names its ``blocks``, they hand on bf16 in that precision.
+    """
     if any(one.device.type != compute.device.type for one in encoder.parameters()):
         encoder.to(compute.device)
     if compute.engine == "fast" and compute.device.type == "cpu":
         keep_memory()
         use_fast_attention(cast(PreTrainedModel, encoder.backbone))
         use_byte_dropout(encoder)
+        if compute.precision == "bf16" and hasattr(encoder, "blocks"):
+            hand_on_in_bf16(cast(nn.ModuleList, encoder.blocks))
     return encoder
 
 

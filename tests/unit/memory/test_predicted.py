@@ -71,7 +71,7 @@ def test_a_block_of_bert_by_hand(tiny: Find) -> None:
     origin = tiny("bert")
     shape, played = origin.shape, footprint(origin.config, "mean", 2, tiny_spec("full"), FAST)
     d, f, layers, heads = shape.hidden, shape.intermediate, shape.layers, shape.heads
-    block = 4 * d * 8 + 4 * 2 * f + 2 * d + 2 * 8
+    block = 4 * d * 8 + 4 * 2 * f + 2 * d + 2 * 8 + 4 * heads
     below = 4 * d + d + 8 + 4
     assert played.held[4] == layers * block + below
     assert played.held[5] == layers * 5 * heads + 4
