@@ -66,13 +66,12 @@ def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Task
         for method, lr in RATES.items()
     }
     few = replace(base, rows=max(1, rows // 16), dev_rows=max(1, dev_rows // 4), training=CONSTANT)
-    fewer = replace(few, rows=max(1, rows // 32))
     rates = [round(RATES["lora"] * 10 ** (at / 4), 7) for at in range(-5, 3)]
     settings = [(lr, epochs) for lr in rates for epochs in (1, 2, 3)]
     found["lora search"] = Task(replace(few, method="lora", settings=settings), ("ours", DEFAULT), 1)
     for method, lr in RATES.items():
         settings = [(factor * lr, epochs) for factor in AROUND for epochs in (7, 9)]
-        found[f"sheet: {method}"] = Task(replace(fewer, method=method, settings=settings), ("ours", PRUNED, DEFAULT), 1)
+        found[f"sheet: {method}"] = Task(replace(few, method=method, settings=settings), ("ours", PRUNED, DEFAULT), 1)
     many = replace(few, method="head", rows=rows // 4, settings=found["sheet: head"].work.settings)
     found["head grid"] = Task(many, ("ours", DEFAULT), 1)
     return found
