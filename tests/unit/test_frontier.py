@@ -17,7 +17,7 @@ from families import FAMILIES, tokenized, whole
 from welltuned import methods
 from welltuned.answering import predict
 from welltuned.batches import TokenizedSplit
-from welltuned.engine import Compute
+from welltuned.engine import Compute, prepare
 from welltuned.frontier import Constant, Store, constant, identity
 from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
@@ -78,6 +78,20 @@ def test_logits_are_the_same_from_the_frontier_on(family: str, spec: MethodSpec,
     blocks = list(one.encoder.blocks)
     predict(one.encoder, kept, 4, FAST)
     assert all(now is before for now, before in zip(one.encoder.blocks, blocks, strict=True))
+
+
+@pytest.mark.parametrize(("spec", "head"), [(TOP, "mean"), (tiny_spec("head"), "native"), (tiny_spec("head"), "mean")])
+def test_what_was_kept_loses_nothing_in_bf16(spec: MethodSpec, head: str, tiny: Find) -> None:
+    """Blocks hand on bf16 there, and take it again from what was kept in fp32."""
+    reduced = Compute(FAST.device, "bf16", "fast")
+    one, split = subject(tiny("bert"), spec, head), tokenized(tiny("bert"), n=7)
+    prepare(one.encoder, reduced)
+    part = constant(one.encoder, reduced)
+    assert part is not None
+    values = np.full(part.numbers(one.encoder, split), np.nan, np.float32)
+    part.compute(one.encoder, split, 7, reduced, values, lambda _: None)
+    kept = predict(one.encoder, part.given(split, values), 7, reduced)
+    np.testing.assert_allclose(kept, predict(one.encoder, split, 7, reduced), atol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

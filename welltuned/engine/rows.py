@@ -1,9 +1,9 @@
 """Attention with dropout on a CPU, a few rows of the batch at a time.
 
-Vaswani et al. 2017, equation 1, with dropout on the weights: O = (m * E V) / (q l), E = exp(s Q K^T + mask), where l is
-the sum of each of E's rows and m ~ Bernoulli(q). The weights of a few rows fit the processor's cache, so the passes over
-them cost little beside the products; and they take part with their own length, not with that of the longest row of the
-batch. Everything that can be done to tensors of the head's width instead of the weights is done there: s, 1 / q and 1 / l.
+Vaswani et al. 2017, equation 1, with dropout on the weights: O = ((m * E) V) / (q l), E = exp(s Q K^T + mask), where l
+is the sum of each of E's rows and m ~ Bernoulli(q). The weights of a few rows fit the processor's cache, so the passes
+over them cost little beside the products; and they take part with their own length, not with that of the longest row of
+the batch. What can be done to tensors of the head's width instead of the weights is done there: s, 1 / q and 1 / l.
 
 Backward follows FlashAttention (Dao et al. 2022, appendix B.4): with D = m * E and A = dO / (q l), dV = D^T A,
 dD = A V^T, and dS = D * dD - E * r, where r = sum(dO * O) / l along the head's width.

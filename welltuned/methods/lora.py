@@ -60,6 +60,9 @@ class Lora(Method[LoraConfig]):
         """Let peft put its layers in; only they and the head require gradients."""
         freeze_backbone(encoder)
         inject_adapter_in_model(self._peft_config(encoder.shape), encoder.backbone)
+        for module in encoder.backbone.modules():
+            if isinstance(module, BaseTunerLayer):
+                module.cast_input_dtype_enabled = False  # type: ignore[assignment]  # to fp32, and autocast back
         encoder.head.requires_grad_(True)
 
     def _peft_config(self, shape: Shape, prefix: str = "") -> PeftLoraConfig:

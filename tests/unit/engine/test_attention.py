@@ -69,6 +69,42 @@ def test_the_size_of_pieces_changes_nothing(size: int, monkeypatch: pytest.Monke
     torch.testing.assert_close(row_attention(q, k, v, None, 0.5, 200), whole_heads)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shift", [-200.0, -40.0, 40.0, 200.0])
+def test_scores_of_any_size_are_weighed(shift: float, dtype: torch.dtype) -> None:
+    """A number added to all scores of a row changes no weight, also where exp alone would leave the numbers' range."""
+    q, k, v = (one.detach().to(dtype) for one in random_qkv())
+    mask = padding_mask().to(dtype)
+    expected = row_attention(q, k, v, mask, 0.5, 256)
+    ones = torch.ones_like(q[..., :1])
+    moved = [torch.cat([q, ones], -1), torch.cat([k, ones * 2 * shift], -1), torch.cat([v, 0 * ones], -1)]
+    inputs = [one.requires_grad_() for one in moved]
+    found = row_attention(*inputs, mask, 0.5, 256)
+    seen = torch.ones(2, 7, dtype=torch.bool)
+    seen[1, 4:] = False
+    if dtype == torch.float32:  # bf16 rounds such scores to whole numbers
+        torch.testing.assert_close(found[seen][..., :-1], expected[seen], atol=1e-4, rtol=0)
+    upstream = torch.ones_like(found) * seen[:, :, None, None]
+    gradients = torch.autograd.grad(found, inputs, upstream)
+    assert all(bool(one.isfinite().all()) for one in (found[seen], *gradients))
+
+
+def test_the_largest_score_is_looked_for_where_it_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    met: list[int] = []
+    softmax = torch.softmax
+
+    def counted(scores: Tensor, dim: int, out: Tensor) -> Tensor:
+        met.append(len(scores))
+        return softmax(scores, dim=dim, out=out)
+
+    monkeypatch.setattr("welltuned.engine.rows.torch.softmax", counted)
+    q, k, v = random_qkv()
+    row_attention(q, k, v, None, 0.5, 256)
+    assert not met
+    row_attention(q * 100, k, v, None, 0.5, 256)
+    assert met
+
+
 def test_a_mask_inside_a_row_is_kept() -> None:
     """A sliding window, as some families have it in some layers, under the padding of the second row."""
     q, k, v = random_qkv(tokens=7)

@@ -67,6 +67,45 @@ def test_bf16_logits_stay_near(tiny: Find) -> None:
     torch.testing.assert_close(near, exact, atol=2e-2, rtol=0)
 
 
+@pytest.mark.parametrize("head", ["mean", "native"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_blocks_hand_on_bf16_under_bf16_alone(family: str, head: str, tiny: Find) -> None:
+    """In every family: what blocks take, logits and gradients near those of fp32, all gradients in fp32."""
+    compute, batch = Compute(CPU, "bf16", "fast"), whole(tokenized(tiny(family), longest=20))
+    encoder = prepare(tiny(family).encoder(head, 2, 0), compute).eval()
+    taken: list[torch.dtype] = []
+    for block in encoder.blocks:
+        block.register_forward_pre_hook(lambda _, given: taken.append(given[0].dtype))
+    exact, near = encoder(batch), None
+    assert set(taken) == {torch.float32}
+    exact_gradients = torch.autograd.grad(exact[:, 0].sum(), list(encoder.parameters()), allow_unused=True)
+    taken.clear()
+    with compute.arithmetic():
+        near = encoder(batch)
+    assert set(taken) == {torch.bfloat16}
+    assert near.dtype == torch.float32
+    torch.testing.assert_close(near, exact, atol=3e-2, rtol=0)
+    gradients = torch.autograd.grad(near[:, 0].sum(), list(encoder.parameters()), allow_unused=True)
+    assert [one is None for one in gradients] == [one is None for one in exact_gradients]
+    assert {one.dtype for one in gradients if one is not None} == {torch.float32}
+    found, true = (
+        torch.cat([one.flatten() for one in all_of if one is not None]) for all_of in (gradients, exact_gradients)
+    )
+    assert float((found - true).norm()) <= 0.05 * float(true.norm())
+
+
+def test_fp32_and_the_plain_engine_take_no_bf16(tiny: Find) -> None:
+    batch = whole(tokenized(tiny("bert")))
+    for compute in (Compute(CPU, "fp32", "fast"), Compute(CPU, "bf16", "plain")):
+        encoder = prepare(tiny("bert").encoder("mean", 2, 0), compute)
+        taken: list[torch.dtype] = []
+        for block in encoder.blocks:
+            block.register_forward_pre_hook(lambda _, given, taken=taken: taken.append(given[0].dtype))
+        with compute.arithmetic():
+            encoder(batch)
+        assert set(taken) == {torch.float32}
+
+
 @pytest.mark.parametrize("engine", ["plain", "fast"])
 def test_a_seed_decides_dropout(engine: str, tiny: Find) -> None:
     encoder = prepare(tiny("bert").encoder("mean", 2, 0), Compute(CPU, "fp32", engine)).train()
