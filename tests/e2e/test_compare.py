@@ -202,7 +202,8 @@ def test_winner_answers(finished: Path, welltuned: Command, problem: Path) -> No
     assert [set(json.loads(line)) for line in many.out.splitlines()] == [{"label", "probabilities", "truncated"}] * 80
     piped = welltuned("predict", chosen, stdin='is it so\tred sun\n{"question": "is it so", "passage": "red sun"}\n')
     first, second = (json.loads(line) for line in piped.out.splitlines())
-    assert first == second
+    assert first["label"] == second["label"]
+    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-6)  # a row's place may cost a last bit
     document = welltuned("predict", chosen, "--input", problem, "--json")
     assert len(json.loads(document.out)) == 80
 
