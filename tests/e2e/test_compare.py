@@ -203,7 +203,7 @@ def test_winner_answers(finished: Path, welltuned: Command, problem: Path) -> No
     piped = welltuned("predict", chosen, stdin='is it so\tred sun\n{"question": "is it so", "passage": "red sun"}\n')
     first, second = (json.loads(line) for line in piped.out.splitlines())
     assert first["label"] == second["label"]
-    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-6)  # a row's place may cost a last bit
+    assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-6)  # but for a last bit
     document = welltuned("predict", chosen, "--input", problem, "--json")
     assert len(json.loads(document.out)) == 80
 
