@@ -136,11 +136,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="of every task; without, 3 of single runs and 1 of searches")
     parser.add_argument("--only", default="", help="names of tasks, separated by commas")
     arguments = parser.parse_args()
+    if arguments.rounds is not None and arguments.rounds < 1:
+        parser.error(f"argument --rounds: {arguments.rounds} is none; give 1 or more")
     cores = psutil.cpu_count() or 1
     ratio = speedup()
     reduced = "bf16" if ratio > 1 else "fp32"
     chosen = tasks(arguments.data, arguments.rows, arguments.dev_rows, "bf16" if ratio >= 1.2 else "fp32")
     wanted = [name.strip() for name in arguments.only.split(",") if name.strip()]
+    if unknown := [name for name in wanted if name not in chosen]:
+        parser.error(f"argument --only: no task is called {', '.join(unknown)}; they are {', '.join(chosen)}")
     shape = pretrained(ModelSpec(name="minilm")).shape
     path = ROOT / "benchmarks" / "results" / "speed.json"
     before = json.loads(path.read_text()) if wanted and path.exists() else {"machine": {}, "tasks": {}}

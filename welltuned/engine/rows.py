@@ -136,10 +136,15 @@ def _kept(keep: Tensor, weights: Tensor) -> Tensor:
     return keep.to(integers).mul_(weights.view(integers)).view(weights.dtype)
 
 
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    """fp32 or better, for numbers of which there is one a row of weights."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def _exponentials(scores: Tensor, out: Tensor) -> Tensor:
-    """E [R * g, t, t] into ``out``; returns l [R * g, t, 1], in fp32 or better however it was rounded."""
+    """E [R * g, t, t] into ``out``; returns l [R * g, t, 1], wide, though rounded as E's numbers are."""
     torch.exp(scores, out=out)
-    sums = out.sum(dim=-1, keepdim=True).to(torch.promote_types(out.dtype, torch.float32))
+    sums = out.sum(dim=-1, keepdim=True).to(_wide(out.dtype))
     least, largest = (float(bound) for bound in sums.aminmax())
     if SAFE[0] <= least and largest <= SAFE[1]:
         return sums
@@ -156,7 +161,7 @@ def _attend(
     out = query.new_empty(rows, tokens, heads, width)
     weights = query.new_empty(rows, heads * tokens**2)
     keep = torch.empty(rows, heads * tokens**2, dtype=torch.uint8)
-    shares = torch.empty(rows, heads, tokens, 1, dtype=torch.promote_types(query.dtype, torch.float32))
+    shares = torch.empty(rows, heads, tokens, 1, dtype=_wide(query.dtype))
     with torch.autocast("cpu", enabled=False):
         for piece in _pieces(mask, rows, heads, tokens, CACHED // query.itemsize):
             scores = torch.bmm(piece.of(query) * scale, piece.of(key).transpose(1, 2))
@@ -175,7 +180,7 @@ def _(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: flo
     rows, heads, tokens, width = query.shape
     out = query.new_empty(rows, tokens, heads, width)
     weights = query.new_empty(rows, heads * tokens**2)
-    shares = query.new_empty(rows, heads, tokens, 1, dtype=torch.promote_types(query.dtype, torch.float32))
+    shares = query.new_empty(rows, heads, tokens, 1, dtype=_wide(query.dtype))
     return out, weights, torch.empty_like(weights, dtype=torch.uint8), shares
 
 

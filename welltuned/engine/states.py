@@ -4,7 +4,7 @@ Autocast runs products in bf16 and hands on what follows them, a sum with fp32 s
 block casts to and fro, and the passes between the products, which are bound by memory, move twice the bytes. Norms and
 sums compute in fp32 inside either way; what a block hands on is rounded, as activations are in the bf16 training of
 Kalamkar et al. 2019 ("A Study of BFLOAT16 for Deep Learning Training"). Weights, gradients of weights and the optimizer
-stay in fp32, and so does all that follows the last block's pooling.
+stay in fp32, and so do pooling and a linear head.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class Lora(Method[LoraConfig]):
         freeze_backbone(encoder)
         inject_adapter_in_model(self._peft_config(encoder.shape), encoder.backbone)
         for module in encoder.backbone.modules():
-            if isinstance(module, BaseTunerLayer):
-                module.cast_input_dtype_enabled = False  # type: ignore[assignment]  # to fp32, and autocast back
+            if isinstance(module, BaseTunerLayer):  # or it casts bf16 states to fp32, and autocast casts them back
+                module.cast_input_dtype_enabled = False  # type: ignore[assignment]
         encoder.head.requires_grad_(True)
 
     def _peft_config(self, shape: Shape, prefix: str = "") -> PeftLoraConfig:

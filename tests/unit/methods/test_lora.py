@@ -11,6 +11,7 @@ from families import FAMILIES
 from transformers import AutoModelForSequenceClassification
 
 from welltuned import artifact, methods
+from welltuned.engine import Compute, prepare
 from welltuned.errors import UsageError
 from welltuned.model import WelltunedForSequenceClassification
 from welltuned.pretrained import Pretrained
@@ -18,6 +19,7 @@ from welltuned.shapes import known_shape
 from welltuned.spec import MethodSpec
 
 Find = Callable[[str], Pretrained]
+CPU = torch.device("cpu")
 EVERYTHING = "query+key+value+output+up+down"
 
 
@@ -33,6 +35,21 @@ def test_the_frontier_is_the_lowest_adapted_block(family: str, layers: int | Non
     one = subject(tiny(family), tiny_spec("lora", layers=layers, dropout=0.1))
     assert one.encoder.frontier == frontier
     check_frontier(one)
+
+
+def test_adapters_take_bf16_states_as_they_come(tiny: Find) -> None:
+    one, reduced = subject(tiny("bert"), tiny_spec("lora", targets=EVERYTHING)), Compute(CPU, "bf16", "fast")
+    prepare(one.encoder, reduced)
+    taken: list[torch.dtype] = []
+    for name, module in one.encoder.named_modules():
+        if name.endswith("lora_A.default"):
+            module.register_forward_pre_hook(lambda _, given: taken.append(given[0].dtype))
+    with reduced.arithmetic():
+        one.encoder(one.batch)
+    assert set(taken) == {torch.bfloat16}
+    taken.clear()
+    one.encoder(one.batch)
+    assert set(taken) == {torch.float32}
 
 
 @pytest.mark.parametrize("head", ["mean", "native"])
