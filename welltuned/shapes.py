@@ -140,6 +140,8 @@ class Shape:
         if unknown := sorted(roles - known):
             raise UsageError(
                 f"no matrix of a {self.family} block computes {', '.join(unknown)}",
+                where="targets",
+                why="only matrices that a block has can be adapted",
                 mend=f"choose among {', '.join(sorted(known))}",
             )
         return tuple(matrix for matrix in self.matrices if matrix.roles & roles)
