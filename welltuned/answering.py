@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -46,25 +47,26 @@ def predict(
     """
     encoder.eval()
     logits = np.empty((len(split), encoder.shape.classes), np.float32)
-    order, done = longest_first(split), 0
-    while done < len(order):
-        stopping.obey()
-        rows = order[done : done + split.rows_at_once(order[done : done + 1], compute.tokens_at_once, batch_size)]
-        try:
-            logits[rows] = _forward(encoder, split.batch(rows), compute)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            told = first_line(error)
-        else:
-            done += len(rows)
-            advance(len(rows))
-            continue
-        if len(rows) == 1:
-            raise too_much("evaluation", told)
-        smaller(len(rows), told)
-        batch_size = len(rows) // 2
-        release()
+    coming = deque(split.pieces(longest_first(split), compute.tokens_at_once, batch_size))
+    with compute.weights_held():
+        while coming:
+            stopping.obey()
+            rows = coming[0]
+            try:
+                logits[rows] = _forward(encoder, split.batch(rows), compute)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                told = first_line(error)
+            else:
+                coming.popleft()
+                advance(len(rows))
+                continue
+            if len(rows) == 1:
+                raise too_much("evaluation", told)
+            smaller(len(rows), told)
+            coming = deque(split.pieces(np.concatenate(coming), compute.tokens_at_once, len(rows) // 2))
+            release()
     if not np.isfinite(logits).all():
         raise DivergedError(
             "the model's answers are not finite numbers",

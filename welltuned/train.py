@@ -20,7 +20,7 @@ from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
-from welltuned.memory import fewer, in_pieces, spans
+from welltuned.memory import fewer, in_pieces
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw, clipped, put_trained_back, rate, rate_of, set_rate, trained_tensors
 from welltuned.progress import Observer
@@ -241,11 +241,15 @@ class Training:
         """
 
         def whole(size: int) -> tuple[float, int]:
-            found = [self._piece(rows[one], len(rows)) for one in spans(len(rows), size)]
+            with self.compute.weights_held():
+                found = [self._piece(one, len(rows)) for one in self._pieces(rows, size)]
             return sum(loss for loss, _ in found), sum(right for _, right in found)
 
-        at_once = self.train.rows_at_once(rows, self.compute.tokens_at_once, self._at_once["training"])
+        at_once = max(map(len, self._pieces(rows, self._at_once["training"])))
         return in_pieces(whole, at_once, len(rows), "training", self._begin_anew)
+
+    def _pieces(self, rows: Ints, most: int) -> list[Ints]:
+        return self.train.pieces(rows, self.compute.tokens_at_once, most)
 
     def _begin_anew(self, rows: int, told: str) -> None:
         self._optimizer.zero_grad(set_to_none=True)

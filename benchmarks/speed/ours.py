@@ -41,7 +41,7 @@ def do(work: Work) -> Done:
         tokens = int(bench.tokens(plan.data, plan.model)["train"].lengths.sum())
     given_up = [one for one in trials.done if not one.is_whole]
     once = records[0].timings["features"]  # computed once, charged to every run
-    trained = sum(one.timings["train"] - one.timings["shared"] for one in records)
+    trained = sum(_own(one.timings) for one in records)
     epochs = sum(len(one.curve) for one in records) + sum(one.given_up or 0 for one in given_up)
     correct = arrays["dev.logits"].argmax(axis=1) == arrays["dev.labels"]
     return Done(
@@ -53,6 +53,12 @@ def do(work: Work) -> Done:
         correct=correct.astype(int).tolist(),
         chosen=trials.best.number,
     )
+
+
+def _own(timings: dict[str, float]) -> float:
+    """Seconds of training without those that another run had done for it; of both the same share went to dev."""
+    train, dev = timings["train"], timings["dev"]
+    return train * (1 - timings["shared"] / (train + dev))
 
 
 if __name__ == "__main__":

@@ -79,10 +79,10 @@ def _sheet(tasks: list[dict[str, Any]]) -> str:
     """The whole sheet, all methods together, with and without pruning."""
     whole, pruned, default = (sum(task["sides"][side]["seconds"] for task in tasks) for side in SIDES[:3])
     same = sum(task["sides"]["ours"]["chosen"] == task["sides"]["ours, pruned"]["chosen"] for task in tasks)
-    trials = sum(len(task["work"]["settings"]) for task in tasks)
+    settings, seeds = len(tasks[0]["work"]["settings"]), len(tasks[0]["work"]["seeds"])
     return (
-        f"The whole sheet, {len(tasks)} methods and {trials} trials with one seed: {whole:.0f} s with every trial "
-        f"run to its end against {default:.0f} s, {default / whole:.1f} times faster; {pruned:.0f} s with "
+        f"The whole sheet, {len(tasks)} methods by {settings} settings by {seeds} seeds: {whole:.0f} s with every "
+        f"trial run to its end against {default:.0f} s, {default / whole:.1f} times faster; {pruned:.0f} s with "
         f"`--pruner median`, {default / pruned:.1f} times, the same setting chosen for {same} of {len(tasks)} methods."
     )
 

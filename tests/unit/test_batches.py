@@ -10,7 +10,15 @@ from families import FAMILIES, examples, tokenized
 from hypothesis import given
 from hypothesis import strategies as st
 
-from welltuned.batches import TokenizedSplit, epoch_batches, rows_within, sorted_batches, tokenize
+from welltuned.batches import (
+    TokenizedSplit,
+    cut_where_it_pays,
+    epoch_batches,
+    longest_first,
+    rows_within,
+    sorted_batches,
+    tokenize,
+)
 from welltuned.data.dataset import Split
 from welltuned.pretrained import Pretrained
 from welltuned.record import Truncation
@@ -219,15 +227,63 @@ def test_buckets_pad_little_and_keep_no_order_of_length() -> None:
 
 
 def test_sorted_batches_begin_with_the_longest() -> None:
-    split = ragged([3, 9, 1, 7, 7])
-    batches = list(sorted_batches(split, 2))
-    assert [batch.rows.tolist() for batch in batches] == [[1, 3], [4, 0], [2]]
+    batches = list(sorted_batches(ragged([3, 9, 1, 7, 7]), 2))
+    assert [batch.rows.tolist() for batch in batches] == [[1], [3, 4], [0, 2]]
 
 
 def test_sorted_batches_keep_to_their_tokens() -> None:
-    split = ragged([3, 9, 1, 7, 7])
-    assert [batch.rows.tolist() for batch in sorted_batches(split, 2, 14)] == [[1], [3, 4], [0, 2]]
-    assert [batch.rows.tolist() for batch in sorted_batches(split, 9, 8)] == [[1], [3], [4], [0, 2]]
+    split = ragged([3, 90, 1, 70, 70])
+    assert [batch.rows.tolist() for batch in sorted_batches(split, 9, 150)] == [[1], [3, 4], [0, 2]]
+    assert [batch.rows.tolist() for batch in sorted_batches(split, 9, 80)] == [[1], [3], [4], [0, 2]]
+    assert [batch.rows.tolist() for batch in sorted_batches(split, 1, 150)] == [[1], [3], [4], [0], [2]]
+
+
+def padded_width(length: int) -> int:
+    return -(-length // 8) * 8
+
+
+def cost_of(cut: list[list[int]], tokens: int) -> float:
+    """Tokens with padding, and a sixteenth of the most tokens for every piece."""
+    return sum(len(piece) * padded_width(max(piece)) + tokens / 16 for piece in cut)
+
+
+def all_cuts(lengths: list[int]) -> list[list[list[int]]]:
+    if not lengths:
+        return [[]]
+    return [[lengths[:first], *others] for first in range(1, len(lengths) + 1) for others in all_cuts(lengths[first:])]
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=9), st.integers(8, 400), st.integers(1, 9), st.booleans())
+def test_rows_are_cut_where_it_costs_least(lengths: list[int], tokens: int, most: int, longest_first: bool) -> None:
+    """Against every cut there is."""
+    lengths = sorted(lengths, reverse=longest_first)
+    found = [lengths[one] for one in cut_where_it_pays(np.array(lengths), tokens, most)]
+    assert [length for piece in found for length in piece] == lengths
+
+    def fits(piece: list[int]) -> bool:
+        return len(piece) <= most and (len(piece) == 1 or len(piece) * padded_width(max(piece)) <= tokens)
+
+    allowed = [cut for cut in all_cuts(lengths) if all(map(fits, cut))]
+    assert all(map(fits, found))
+    assert cost_of(found, tokens) == min(cost_of(cut, tokens) for cut in allowed)
+
+
+def test_a_long_row_does_not_make_short_ones_as_long() -> None:
+    lengths = np.array([20] * 30 + [250] * 2)
+    assert cut_where_it_pays(lengths, 4096, 32) == [slice(0, 30), slice(30, 32)]
+    assert cut_where_it_pays(lengths[:30], 4096, 32) == [slice(0, 30)], "each piece has its price"
+    assert cut_where_it_pays(lengths[:0], 4096, 32) == []
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=80), st.integers(1, 500) | st.none(), st.integers(1, 64))
+def test_pieces_are_the_rows_in_their_order(lengths: list[int], tokens: int | None, most: int) -> None:
+    split = ragged(lengths)
+    rows = longest_first(split)
+    pieces = split.pieces(rows, tokens, most)
+    assert np.concatenate(pieces).tolist() == rows.tolist()
+    assert max(map(len, pieces)) <= most
+    if tokens is None:
+        assert max(map(len, pieces)) - min(map(len, pieces)) <= 1
 
 
 def test_one_row_is_taken_however_long() -> None:

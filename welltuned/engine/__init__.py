@@ -47,6 +47,15 @@ class Compute:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
             yield
 
+    @contextlib.contextmanager
+    def weights_held(self) -> Iterator[None]:
+        """Within it no weight changes: what autocast has cast one to serves every later piece of the work.
+
+        Arithmetic itself stays as it is outside of :meth:`arithmetic`; backward belongs there.
+        """
+        with torch.autocast(self.device.type, enabled=False):  # the outermost context keeps what inner ones cast
+            yield
+
     @property
     def tokens_at_once(self) -> int | None:
         """The most tokens that a pass takes well; a larger batch goes through in pieces. None for no limit."""

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from welltuned.batches import TokenizedSplit, sorted_batches
+from welltuned.batches import A_PIECE, TokenizedSplit, sorted_batches
 from welltuned.encoders import Encoder, LinearHead
 from welltuned.engine import Compute
 from welltuned.frontier.store import LIMIT, Kept, Store
@@ -64,19 +64,20 @@ class Constant:
         """Fill ``into`` [n, d]; returns the seconds that it took."""
         started = time.perf_counter()
         encoder.eval()
-        for batch in sorted_batches(split, batch_size, compute.tokens_at_once):
-            moved = batch.to(compute.device)
-            with compute.arithmetic():
-                hidden = encoder.below(moved)  # [B, T, d]
-            rows = batch.rows.numpy()
-            if self.pooled:
-                assert isinstance(encoder.head, LinearHead)
-                into[rows] = encoder.head.pool(hidden, moved.mask).cpu().numpy()
-            else:
-                for row, states in zip(rows, hidden.float().cpu().numpy(), strict=True):
-                    start, end = split.offsets[row], split.offsets[row + 1]
-                    into[start:end] = states[: end - start]
-            advance(len(batch))
+        with compute.weights_held():
+            for batch in sorted_batches(split, batch_size, compute.tokens_at_once):
+                moved = batch.to(compute.device)
+                with compute.arithmetic():
+                    hidden = encoder.below(moved)  # [B, T, d]
+                rows = batch.rows.numpy()
+                if self.pooled:
+                    assert isinstance(encoder.head, LinearHead)
+                    into[rows] = encoder.head.pool(hidden, moved.mask).cpu().numpy()
+                else:
+                    for row, states in zip(rows, hidden.float().cpu().numpy(), strict=True):
+                        start, end = split.offsets[row], split.offsets[row + 1]
+                        into[start:end] = states[: end - start]
+                advance(len(batch))
         return time.perf_counter() - started
 
 
@@ -93,8 +94,8 @@ def identity(
 ) -> str:
     """SHA-256 over everything that what is kept is a function of, to the last bit.
 
-    Tokens stand for data and tokenizer. Rows and tokens of a batch, threads, processor and versions decide
-    about rounding.
+    Tokens stand for data and tokenizer. Rows and tokens of a batch, how it is cut, threads, processor and versions
+    decide about rounding.
     """
     versions = installed_versions()
     words: dict[str, Any] = {
@@ -102,7 +103,7 @@ def identity(
         "pooled": encoder.shape.head if part.pooled else None,
         "weights": weights_hash,
         "rows": batch_size,
-        "at_once": compute.tokens_at_once,
+        "at_once": [compute.tokens_at_once, A_PIECE],
         "max_length": split.max_length,
         "types": split.has_types,
         "precision": compute.precision,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from welltuned.errors import ResourceError
@@ -45,12 +45,6 @@ def fewer(during: str, rows: int, told: str, step: int) -> Incident:
     """That so many rows at once did not fit at this step, and what was done; for the record."""
     what = f"{during} on {rows} rows at once did not fit the memory ({told}); done with {rows // 2} at once"
     return Incident(kind="memory", step=step, what=what, rows=rows // 2)
-
-
-def spans(rows: int, size: int) -> Iterator[slice]:
-    """The rows in pieces of at most this size, as equal as can be."""
-    count = -(-rows // size)
-    return (slice(rows * at // count, rows * (at + 1) // count) for at in range(count))
 
 
 def first_line(error: BaseException) -> str:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from welltuned import stopping
+from welltuned.batches import spans
 from welltuned.checkpoints import State
 from welltuned.engine import Compute, random_state, restore_random, seed_everything
-from welltuned.memory import fewer, in_pieces, spans
+from welltuned.memory import fewer, in_pieces
 from welltuned.optimizer import adamw, clipped, put_trained_back, rate, set_rate, trained_tensors
 from welltuned.pretraining.masked_lm import MaskedLM
 from welltuned.pretraining.masking import IGNORED, Masked, masked
@@ -163,11 +164,12 @@ class Pretraining:
 
         def whole(size: int) -> float:
             loss = 0.0
-            for piece in map(rows.take, spans(len(rows.inputs), size)):
-                if share := piece.predicted / rows.predicted:
-                    part = _loss(self.model, piece, self.compute) * share
-                    part.backward()
-                    loss += part.item()
+            with self.compute.weights_held():
+                for piece in map(rows.take, spans(len(rows.inputs), size)):
+                    if share := piece.predicted / rows.predicted:
+                        part = _loss(self.model, piece, self.compute) * share
+                        part.backward()
+                        loss += part.item()
             return loss
 
         return in_pieces(whole, self._at_once["pretraining"], len(rows.inputs), "pretraining", self._begin_anew)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -13,6 +14,12 @@ VERSIONED = (
 
 def installed_versions() -> dict[str, str]:
     """Versions of the packages that decide a result, by distribution name."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Read once: metadata are files of hundreds of lines, and every run asks."""
     found = {}
     for name in VERSIONED:
         try:

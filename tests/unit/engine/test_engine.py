@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 
 import pytest
 import torch
 from families import FAMILIES, logits_of, tokenized, whole
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from welltuned.engine import Compute, prepare, random_state, resolve, restore_random, seed_everything
 from welltuned.engine.allocator import keep_memory
@@ -139,3 +142,53 @@ def test_random_streams_go_on_where_they_were() -> None:
     restore_random(tensors, numbers, compute)
     assert torch.equal(torch.rand(100), expected[0])
     assert torch.equal(byte_dropout(torch.ones(1000), 0.5), expected[1])
+
+
+def _casts(work: Callable[[], object]) -> int:
+    """Matrices [16, 16] that are cast from fp32 to bf16 meanwhile."""
+
+    class Counted(TorchDispatchMode):
+        found = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            made = func(*args, **(kwargs or {}))
+            if func is torch.ops.aten._to_copy.default and made.dtype == torch.bfloat16:
+                self.found += made.shape == (16, 16)
+            return made
+
+    with Counted() as mode:
+        work()
+    return mode.found
+
+
+def test_while_weights_are_held_each_is_cast_once_for_all_pieces() -> None:
+    compute = Compute(CPU, "bf16", "fast")
+    torch.manual_seed(0)
+    layers, rows = nn.Sequential(nn.Linear(16, 16), nn.Linear(16, 16)), torch.randn(4, 3, 16)
+
+    def step(held: bool) -> dict[str, Tensor]:
+        layers.zero_grad()
+        with compute.weights_held() if held else contextlib.nullcontext():
+            for piece in rows:
+                with compute.arithmetic():
+                    loss = layers(piece.bfloat16()).float().square().sum()
+                loss.backward()
+        return {name: one.grad.clone() for name, one in layers.named_parameters()}
+
+    found: list[dict[str, Tensor]] = []
+    assert _casts(lambda: found.append(step(False))) == 8
+    assert _casts(lambda: found.append(step(True))) == 2
+    for name, gradient in found[0].items():
+        assert torch.equal(gradient, found[1][name])
+
+
+def test_what_was_cast_while_weights_were_held_is_forgotten_after() -> None:
+    compute = Compute(CPU, "bf16", "fast")
+    layer, x = nn.Linear(4, 4, bias=False), torch.ones(1, 4)
+    for value in (1.0, 2.0):
+        with torch.no_grad():
+            layer.weight.fill_(value)
+        with compute.weights_held(), compute.arithmetic():
+            assert layer(x).tolist() == [[4 * value] * 4]
+    with compute.weights_held():
+        assert layer(x).dtype == torch.float32, "outside of arithmetic nothing is cast"
