@@ -141,21 +141,27 @@ def rate(spec: OptimizerSpec, steps: int) -> Callable[[int], float]:
     return factor
 
 
-def clipped(loss: float, trained: Sequence[nn.Parameter], max_norm: float, step: str) -> float:
-    """Clip the gradient that backward left to ``max_norm`` (0 for none); returns its norm before that.
+def clipped(found: Tensor, trained: Sequence[nn.Parameter], max_norm: float, step: str) -> list[float]:
+    """Clip the gradient that backward left to ``max_norm`` (0 for none); its norm before that follows ``found``.
+
+    All of it is read at once, as a GPU's work has to be waited for at each reading.
 
     Args:
-        loss: what backward was called from.
+        found: [n] float64, what the step has found, its loss first.
         step: how the step is called in errors.
+
+    Returns:
+        n + 1 numbers.
 
     Raises:
         DivergedError: the loss or the norm is not finite; the weights are those before the step.
     """
-    norm = float(nn.utils.clip_grad_norm_(trained, max_norm or math.inf))
-    if not math.isfinite(loss) or not math.isfinite(norm):
+    norm = nn.utils.clip_grad_norm_(trained, max_norm or math.inf)
+    values: list[float] = torch.cat([found, norm.double().reshape(1)]).tolist()
+    if not math.isfinite(values[0]) or not math.isfinite(values[-1]):
         raise DivergedError(
-            f"not finite at {step}: loss {loss}, gradient norm {norm}",
+            f"not finite at {step}: loss {values[0]}, gradient norm {values[-1]}",
             why="the learning rate is too high for this method, or the weights were damaged before",
             mend="try a learning rate of a third, or more warmup",
         )
-    return norm
+    return values

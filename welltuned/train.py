@@ -197,15 +197,14 @@ class Training:
     def _take_step(self) -> None:
         started, rows = time.perf_counter(), self.rows_of_step()
         set_rate(self._optimizer, self.rate_of_step())
-        loss, right = self._gradients(rows)
-        name = f"step {self._totals.steps + 1} of the epoch"
-        norm = clipped(loss, self._trained, self.spec.max_grad_norm, name)
+        found, name = self._gradients(rows), f"step {self._totals.steps + 1} of the epoch"
+        loss, right, norm = clipped(found, self._trained, self.spec.max_grad_norm, name)
         self.watch.gradients()
         lr = rate_of(self._optimizer)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._streams = random_state(self.compute)
-        self.took(Step(len(rows), loss, right, norm, lr, time.perf_counter() - started))
+        self.took(Step(len(rows), loss, int(right), norm, lr, time.perf_counter() - started))
 
     def took(self, step: Step) -> None:
         """A step was taken, here or together with those of others: the sums of the epoch and the step go on."""
@@ -233,17 +232,20 @@ class Training:
         self.scale = scale
         self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.scale))
 
-    def _gradients(self, rows: Ints) -> tuple[float, int]:
-        """The gradient of the mean loss over these rows, in pieces that fit caches and memory; loss and right answers.
+    def _gradients(self, rows: Ints) -> Tensor:
+        """The gradient of the mean loss over these rows, in pieces that fit caches and memory.
 
         Each piece's mean counts by its share of the rows, so that their sum is the mean over all; where the memory does
         not suffice, the step begins anew in pieces of half as many rows.
+
+        Returns:
+            [2] float64 on the device: the mean loss, and how many answers were right.
         """
 
-        def whole(size: int) -> tuple[float, int]:
+        def whole(size: int) -> Tensor:
             with self.compute.weights_held():
                 found = [self._piece(one, len(rows)) for one in self._pieces(rows, size)]
-            return sum(loss for loss, _ in found), sum(right for _, right in found)
+            return torch.stack(found).sum(dim=0)
 
         at_once = max(map(len, self._pieces(rows, self._at_once["training"])))
         return in_pieces(whole, at_once, len(rows), "training", self._begin_anew)
@@ -256,7 +258,7 @@ class Training:
         self._shrink("training", rows, told)
         restore_random(*self._streams, self.compute)
 
-    def _piece(self, rows: Ints, of: int) -> tuple[float, int]:
+    def _piece(self, rows: Ints, of: int) -> Tensor:
         batch = self.train.batch(rows).to(self.compute.device)
         with self.compute.arithmetic():
             logits = self.encoder(batch)  # [B, C]
@@ -264,7 +266,7 @@ class Training:
         if len(rows) < of:
             loss = loss * (len(rows) / of)
         loss.backward()
-        return loss.item(), int((logits.argmax(dim=1) == batch.labels).sum())
+        return torch.stack([loss.detach(), (logits.argmax(dim=1) == batch.labels).sum()]).double()
 
     def _shrink(self, during: str, rows: int, told: str) -> None:
         """Do with half the rows at once from here on."""

@@ -60,7 +60,7 @@ def test_frozen_parameters_are_not_optimised(tiny: Find) -> None:
 
 def after_backward(loss: torch.Tensor, weight: nn.Parameter, most: float, step: str) -> float:
     loss.backward()
-    return clipped(loss.item(), [weight], most, step)
+    return clipped(loss.detach().double().reshape(1), [weight], most, step)[-1]
 
 
 def test_the_gradient_is_clipped_and_its_norm_before_that_is_told() -> None:

@@ -13,6 +13,7 @@ import torch
 from conformance.contract import PLAIN, Subject, fit, snapshot, subject, tiny_spec
 from families import tokenized
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from welltuned import methods, train
@@ -116,6 +117,37 @@ def test_training_stops_before_the_step_that_is_not_finite(poison: float, tiny: 
     assert len(seen) == 3
     assert all(torch.equal(value, seen[2][name]) for name, value in snapshot(one.encoder).items())
     assert any(not torch.equal(value, seen[0][name]) for name, value in seen[2].items())
+
+
+class Readings(TorchDispatchMode):
+    """Counts the numbers that are read out of tensors one by one; a GPU's work is waited for at each."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_step_reads_nothing_before_it_is_whole(method: str, tiny: Find) -> None:
+    """Of all pieces together no more than Transformers' own forward passes do."""
+    one, split = subject(tiny("bert"), tiny_spec(method)), tokenized(tiny("bert"), n=8, classes=3)
+    spec = TrainSpec(lr=1e-3, epochs=1, batch_size=8)
+    training = train.Training(one.encoder, one.method, split, split, spec, PLAIN, Observer())
+    training._at_once["training"] = 2
+    one.encoder.train()
+    rows = np.arange(8)
+    with Readings() as forward:
+        for piece in training._pieces(rows, 2):
+            one.encoder(split.batch(piece))
+    with Readings() as whole:
+        found = training._gradients(rows)
+    assert whole.count == forward.count
+    assert found.dtype == torch.float64
+    with Readings() as reading:
+        found[0].item()
+    assert reading.count == 1, "the count sees what is read"
 
 
 @pytest.mark.parametrize("name", ["training", "evaluation"])

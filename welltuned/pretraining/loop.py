@@ -145,8 +145,8 @@ class Pretraining:
         self.model.train()
         set_rate(self._optimizer, self._rate(self.step))
         rows = self.text.step(self.step)
-        loss, labels = self._gradients(rows), rows.predicted
-        clipped(loss, self._trained, spec.max_grad_norm, f"step {self.step + 1}")
+        found, labels = self._gradients(rows), rows.predicted
+        loss, _ = clipped(found, self._trained, spec.max_grad_norm, f"step {self.step + 1}")
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self._totals["loss"] += loss * labels
@@ -156,20 +156,23 @@ class Pretraining:
         self.observer.advance(spec.batch_size)
         self._totals["seconds"] += time.perf_counter() - started
 
-    def _gradients(self, rows: Masked) -> float:
-        """The gradient of the mean loss over the hidden tokens, in pieces that fit the memory; returns that loss.
+    def _gradients(self, rows: Masked) -> Tensor:
+        """The gradient of the mean loss over the hidden tokens, in pieces that fit the memory.
 
         Each piece's mean counts by its share of the hidden tokens, so that their sum is the mean over all.
+
+        Returns:
+            [1] float64 on the device: that loss.
         """
 
-        def whole(size: int) -> float:
-            loss = 0.0
+        def whole(size: int) -> Tensor:
+            loss = torch.zeros(1, dtype=torch.float64, device=self.compute.device)
             with self.compute.weights_held():
                 for piece in map(rows.take, spans(len(rows.inputs), size)):
                     if share := piece.predicted / rows.predicted:
                         part = _loss(self.model, piece, self.compute) * share
                         part.backward()
-                        loss += part.item()
+                        loss += part.detach()
             return loss
 
         return in_pieces(whole, self._at_once["pretraining"], len(rows.inputs), "pretraining", self._begin_anew)
