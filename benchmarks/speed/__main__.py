@@ -4,7 +4,7 @@
 
 Tasks: one epoch of each method; a search over 24 settings of LoRA; the course sheet's grid, 3 rates by 7 and 9 epochs,
 of each method with 3 seeds. The searches are measured once unless --rounds is given, beside the peer's default flags
-alone; of the grid a search that gives up hopeless trials is measured, too.
+alone. What giving up hopeless trials brings is measured by pruned.py.
 
 Every training runs in a process of its own, one at a time; ours and the peer's take turns in every round, and what is
 told is the median. The peer runs with its default flags and with its best ones: rows grouped by length, fused AdamW,
@@ -17,12 +17,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import statistics
-import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,8 @@ import numpy as np
 import psutil
 from ceiling import needed, products
 from page import fill
+from process import ROOT, run
+from sheet import CONSTANT, RATES, sheet
 from work import Work
 
 from welltuned.engine.precision import speedup
@@ -40,15 +39,7 @@ from welltuned.spec import DataSpec, ModelSpec
 from welltuned.stats import compare_pair
 from welltuned.workbench import Workbench
 
-DEFAULT, BEST, PRUNED = "peer, default flags", "peer, best flags", "ours, pruned"
-ROOT = Path(__file__).resolve().parents[2]
-RATES = {"full": 1e-4, "lora": 1e-3, "prefix": 1e-2, "head": 5e-3}
-AROUND = (0.3, 1.0, 3.0)
-"""A grid's rates, in those of a single run."""
-SEEDS = (0, 1, 2)
-"""Of the course sheet's grid."""
-CONSTANT = {"schedule": "constant", "warmup_ratio": "0"}
-"""A search that varies the length lets its trials share their beginnings."""
+DEFAULT, BEST = "peer, default flags", "peer, best flags"
 
 
 @dataclass(frozen=True)
@@ -71,24 +62,8 @@ def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Task
     rates = [round(RATES["lora"] * 10 ** (at / 4), 7) for at in range(-5, 3)]
     settings = [(lr, epochs) for lr in rates for epochs in (1, 2, 3)]
     found["lora search"] = Task(replace(few, method="lora", settings=settings), ("ours", DEFAULT), 1)
-    for method, lr in RATES.items():
-        settings = [(factor * lr, epochs) for factor in AROUND for epochs in (7, 9)]
-        sheet = replace(few, method=method, settings=settings, seeds=list(SEEDS))
-        found[f"sheet: {method}"] = Task(sheet, ("ours", PRUNED, DEFAULT), 1)
-    return found
-
-
-def run(side: str, work: Work) -> dict[str, Any]:
-    """One process that does the work; its figures."""
-    script = Path(__file__).with_name(f"{side}.py")
-    with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "XDG_CACHE_HOME": cache, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-        environment |= {"OMP_NUM_THREADS": str(work.threads), "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, str(script), json.dumps(asdict(work))]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    for method in RATES:
+        found[f"sheet: {method}"] = Task(sheet(few, method), ("ours", DEFAULT), 1)
     return found
 
 
@@ -97,7 +72,6 @@ def measured(name: str, task: Task, rounds: int, reduced: str) -> dict[str, Any]
     work = task.work
     known = {
         "ours": ("ours", replace(work, way="fast")),
-        PRUNED: ("ours", replace(work, way="fast", pruner="median")),
         DEFAULT: ("peer", replace(work, way="default", precision="fp32", training={})),
         BEST: ("peer", replace(work, way="best", precision=reduced, training={})),
     }

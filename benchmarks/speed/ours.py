@@ -39,6 +39,8 @@ def do(work: Work) -> Done:
         records = [read_run(Path(name) / run) for one in trials.whole for run in one.runs]
         arrays = read_arrays(Path(name) / records[0].name / "predictions.safetensors")
         tokens = int(bench.tokens(plan.data, plan.model)["train"].lengths.sum())
+    places = [work.settings.index((one["lr"], one["epochs"])) for one in trials.asked]  # under a rule in mixed order
+    dev = dict(zip(places, (one.dev or 0.0 for one in trials.done), strict=True))
     given_up = [one for one in trials.done if not one.is_whole]
     once = records[0].timings["features"]  # computed once, charged to every run
     trained = sum(_own(one.timings) for one in records)
@@ -49,9 +51,10 @@ def do(work: Work) -> Done:
         train_seconds=once + trained + sum(one.seconds for one in given_up),
         tokens=tokens * epochs,
         peak_bytes=0,
-        dev_accuracy=[one.dev or 0.0 for one in trials.done],
+        dev_accuracy=[dev[at] for at in range(len(work.settings))],
         correct=correct.astype(int).tolist(),
-        chosen=trials.best.number,
+        chosen=places[trials.best.number],
+        given_up=len(given_up),
     )
 
 

@@ -1,4 +1,4 @@
-"""The figures of docs/speed.md, from benchmarks/results/speed.json, speed_tried.json and bf16.json alone.
+"""The figures of docs/speed.md, from benchmarks/results/speed.json, speed_pruned.json, speed_tried.json and bf16.json.
 
 python benchmarks/speed/page.py
 """
@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "speed.md"
 RESULTS = ROOT / "benchmarks" / "results"
-SIDES = ("ours", "ours, pruned", "peer, default flags", "peer, best flags")
-COLORS = ("#0b6e4f", "#7fb69f", "#b0413e", "#d98e04")
+SIDES = ("ours", "peer, default flags", "peer, best flags")
+COLORS = ("#0b6e4f", "#b0413e", "#d98e04")
 HEADS = (
     "task", "Welltuned", "peer, default", "peer, best", "times faster than default", "than best",
     "tokens/s, ours / peer's best", "peak memory, ours / default", "share of ceiling",
@@ -27,7 +27,13 @@ SHEET = "sheet: "
 
 def fill() -> None:
     """Draw the figure and write what was measured between the page's markers."""
-    for name, say in {"speed": told, "speed_fp32": told, "speed_tried": tried, "bf16": reduced}.items():
+    for name, say in {
+        "speed": told,
+        "speed_fp32": told,
+        "speed_pruned": pruned,
+        "speed_tried": tried,
+        "bf16": reduced,
+    }.items():
         path = RESULTS / f"{name}.json"
         if not path.exists():
             continue
@@ -60,7 +66,7 @@ def told(found: dict[str, Any]) -> str:
 
 
 def _line(name: str, task: dict[str, Any]) -> list[str]:
-    ours, _, default, best = (task["sides"].get(side) for side in SIDES)
+    ours, default, best = (task["sides"].get(side) for side in SIDES)
     rounds = f", {task['rounds']} round{'s' if task['rounds'] > 1 else ''}" if task["rounds"] != 3 else ""
     apart = task["accuracy_difference"]
     least = best or default
@@ -76,14 +82,30 @@ def _line(name: str, task: dict[str, Any]) -> list[str]:
 
 
 def _sheet(tasks: list[dict[str, Any]]) -> str:
-    """The whole sheet, all methods together, with and without pruning."""
-    whole, pruned, default = (sum(task["sides"][side]["seconds"] for task in tasks) for side in SIDES[:3])
-    same = sum(task["sides"]["ours"]["chosen"] == task["sides"]["ours, pruned"]["chosen"] for task in tasks)
+    """The whole sheet, all methods together."""
+    whole, default = (sum(task["sides"][side]["seconds"] for task in tasks) for side in SIDES[:2])
     settings, seeds = len(tasks[0]["work"]["settings"]), len(tasks[0]["work"]["seeds"])
     return (
         f"The whole sheet, {len(tasks)} methods by {settings} settings by {seeds} seeds: {whole:.0f} s with every "
-        f"trial run to its end against {default:.0f} s, {default / whole:.1f} times faster; {pruned:.0f} s with "
-        f"`--pruner median`, {default / pruned:.1f} times, the same setting chosen for {same} of {len(tasks)} methods."
+        f"trial run to its end against {default:.0f} s, {default / whole:.1f} times faster."
+    )
+
+
+def pruned(found: dict[str, Any]) -> str:
+    """What giving up saves, and whether it chooses as the whole search does."""
+    lines = ["| data | method | whole | " + " | ".join(f"{rule} | chosen" for rule in found["rules"]) + " |"]
+    lines.append("|---|---|---:|" + "---:|---|" * len(found["rules"]))
+    for data in found["data"].values():
+        for method, ways in data["methods"].items():
+            cells = [data["what"], method, f"{ways['whole']['seconds']:.0f} s"]
+            for rule in found["rules"]:
+                one = ways[rule]
+                same = one["chosen"] == ways["whole"]["chosen"]
+                cells += [f"{one['seconds']:.0f} s", "the same" if same else f"{100 * one['regret']:.1f} points worse"]
+            lines.append("| " + " | ".join(cells) + " |")
+    machine = found["machine"]
+    return "\n".join(
+        [f"{machine['processor']}, {machine['cores']} cores, {found['precision']}, once each.", "", *lines]
     )
 
 
@@ -141,16 +163,20 @@ def draw(tasks: dict[str, Any]) -> None:
         for shift, (side, color) in enumerate(zip(SIDES, COLORS, strict=True)):
             if side not in task["sides"]:
                 continue
-            times, place = task["sides"][side]["all_seconds"], at + 0.2 * (shift - 1.5)
+            times, place = task["sides"][side]["all_seconds"], at + 0.25 * (shift - 1)
             label = "_" if side in seen else side
             seen.add(side)
-            axes.barh(place, task["sides"][side]["seconds"], 0.18, color=color, label=label)
+            axes.barh(place, task["sides"][side]["seconds"], 0.22, color=color, label=label)
             axes.plot(times, [place] * len(times), "|", color="black", ms=6)
     axes.set_yticks(range(len(tasks)), list(tasks))
     axes.invert_yaxis()
     axes.set_xlabel("seconds from texts and weights on disk to dev accuracies (bars: medians; strokes: rounds)")
     axes.legend(frameon=False)
     figure.savefig(ROOT / "docs" / "figures" / "speed.png", dpi=110)
+
+
+SAY = {"speed": told, "speed_fp32": told, "speed_pruned": pruned, "speed_tried": tried, "bf16": reduced}
+"""Of each file of results, what stands between its markers."""
 
 
 if __name__ == "__main__":

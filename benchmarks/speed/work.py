@@ -51,6 +51,7 @@ class Done:
         peak_bytes: the process's largest resident memory.
         dev_accuracy: of each trial, seed by seed.
         correct: of the first trial: whether each dev row was right.
+        given_up: trials that did not come to their end.
     """
 
     seconds: float
@@ -60,6 +61,7 @@ class Done:
     dev_accuracy: list[float]
     correct: list[int]
     chosen: int = 0
+    given_up: int = 0
 
 
 def answer(do: Callable[[Work], Done]) -> None:

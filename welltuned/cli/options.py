@@ -168,9 +168,9 @@ MemoryLimit = Annotated[
 Pruner = Annotated[
     str | None,
     typer.Option(
-        help="Give up trials that fall behind on dev, to save time: median (behind the median trial) or "
-        "halving (only the "
-        "best go on). Without it every trial is finished."
+        help="Give up trials that fall behind on dev, to save time: median (behind the median trial) or halving (only "
+        "the best go on). A grid is then tried in random order, and further seeds only with the best half or quarter. "
+        "Without it every trial is finished."
     ),
 ]
 CacheLimit = Annotated[

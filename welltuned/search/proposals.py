@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -40,10 +41,13 @@ class Proposals(Protocol):
 
 
 class Grid:
-    """Every combination, the last field varying fastest."""
+    """Every combination: the last field varying fastest, or mixed."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, mixed_by: int | None = None) -> None:
         """Take a space of choices alone.
+
+        Args:
+            mixed_by: seed of a random order; None for the order of the space.
 
         Raises:
             UsageError: a field has a range.
@@ -57,6 +61,8 @@ class Grid:
                 )
         choices = [part.values for part in space.values() if isinstance(part, Choice)]
         points = [dict(zip(space, point, strict=True)) for point in itertools.product(*choices)]
+        if mixed_by is not None:
+            random.Random(mixed_by).shuffle(points)
         self.total, self._all, self._points = len(points), points, iter(points)
 
     @property
@@ -140,8 +146,14 @@ SAMPLERS = ("grid", "random", "tpe")
 DEFAULT_TRIALS = 12
 
 
-def proposals(space: Space, sampler: str | None, trials: int | None, seed: int) -> tuple[str, Proposals]:
+def proposals(
+    space: Space, sampler: str | None, trials: int | None, seed: int, *, mixed: bool = False
+) -> tuple[str, Proposals]:
     """A sampler by name; without one, a grid where the space holds only lists and no number of trials is given.
+
+    Args:
+        mixed: a grid in random order, for rules that hold a trial against those before it: in order, each value may be
+            better than the one before.
 
     Raises:
         UsageError: no such sampler, or one that does not suit the space.
@@ -155,5 +167,5 @@ def proposals(space: Space, sampler: str | None, trials: int | None, seed: int) 
     if chosen == "grid":
         if trials is not None:
             raise UsageError("a grid tries every point", where="--trials", mend="leave it out, or --sampler random")
-        return chosen, Grid(space)
+        return chosen, Grid(space, seed if mixed else None)
     return chosen, Sampled(space, chosen, trials or DEFAULT_TRIALS, seed)

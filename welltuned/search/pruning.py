@@ -2,10 +2,14 @@
 
 The rules are Optuna's: after each epoch a trial's dev accuracy is held against what the trials before it had after
 as many epochs. Each trial keeps the schedule of its full length, so one that is not given up is as without the rule.
+
+Where settings are trained with several seeds, the rule judges the first seed of each, so that no seed is held against
+another of its own setting; then only the best half, or quarter, of the settings go on with the other seeds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import optuna
@@ -18,6 +22,8 @@ PRUNERS: Mapping[str, Callable[[], optuna.pruners.BasePruner]] = {
     "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(),
 }
 """By name: worse than the median of those before it; or not among the best quarter at 1, 4, 16, ... epochs."""
+SHARES = {"median": 2, "halving": 4}
+"""By name: one setting of so many goes on with further seeds."""
 
 
 class Pruner:
@@ -37,9 +43,14 @@ class Pruner:
             )
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         rule = optuna.pruners.NopPruner() if name is None else PRUNERS[name]()
+        self._share = 1 if name is None else SHARES[name]
         self._study = optuna.create_study(direction="maximize", pruner=rule)
         self._trial = self._study.ask()
         self._told = 0
+
+    def best_of(self, settings: int) -> int:
+        """How many of so many settings go on with further seeds."""
+        return math.ceil(settings / self._share)
 
     def go_on(self, curve: Sequence[EpochRow]) -> bool:
         """Whether the trial whose curve is so far should go on."""

@@ -29,6 +29,13 @@ def test_a_grid_is_every_combination_once() -> None:
     assert grid.total == 4
 
 
+def test_a_mixed_grid_has_the_same_points() -> None:
+    space = {"lr": Choice(tuple(range(10)))}
+    mixed = Grid(space, mixed_by=0).coming
+    assert mixed != Grid(space).coming
+    assert sorted(values["lr"] for values in mixed) == list(range(10))
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_suggestions_follow_from_the_seed_and_the_scores(sampler: str) -> None:
     first = suggested(Sampled(SPACE, sampler, 15, 3))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 from families import write_examples
 
 from welltuned import run as runs
-from welltuned.errors import UsageError
+from welltuned.errors import DivergedError, UsageError
 from welltuned.plan import candidate
-from welltuned.record import EpochRow, RunRecord, SearchRecord, SearchTrial
+from welltuned.record import EpochRow, RunRecord, SearchRecord, SearchTrial, read_run
 from welltuned.search import Search, search, space, trials
 from welltuned.search.pruning import PRUNERS, Pruner
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
@@ -89,22 +90,97 @@ def scripted(monkeypatch: pytest.MonkeyPatch, bad: float) -> list[float]:
     return trained
 
 
+def at_rate(found: SearchRecord, lr: float) -> SearchTrial:
+    return next(one for one in found.trials if one.values["lr"] == lr)
+
+
 def test_a_trial_that_falls_behind_is_given_up_and_not_chosen(
     plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripted(monkeypatch, bad=1e-7)
     found = search(plan("median"), tmp_path / "out", Workbench(), "typed")
-    one = found.trials[3]
+    one = at_rate(found, 1e-7)
     assert (one.given_up, one.is_whole) == (1, False)
-    assert found.chosen != 3
+    assert found.chosen != one.number
     assert "1 given up on the way (median)" in found.budget
     folder = tmp_path / "out" / "trials" / one.runs[0]
     assert {path.name for path in folder.iterdir()} == {runs.GIVEN_UP}
     whole = search(plan(None), tmp_path / "whole", Workbench(), "typed")
-    assert whole.chosen == found.chosen
-    for mine, other in zip(found.trials, whole.trials, strict=True):
-        if mine.number != 3:  # without a rule these heads are trained together, which rounds otherwise
+    assert whole.trials[whole.chosen].values == found.trials[found.chosen].values
+    for other in whole.trials:
+        mine = at_rate(found, other.values["lr"])
+        if mine is not one:  # without a rule these heads are trained together, which rounds otherwise
             assert (mine.dev, mine.dev_loss) == (other.dev, pytest.approx(other.dev_loss, abs=1e-5))
+
+
+def test_the_first_seed_is_judged_and_the_best_half_goes_on(
+    plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = scripted(monkeypatch, bad=1e-7)
+    judged: list[int] = []
+    judge = Pruner.go_on
+
+    def counted(pruner: Pruner, rows: Sequence[EpochRow]) -> bool:
+        judged.append(len(rows))
+        return judge(pruner, rows)
+
+    monkeypatch.setattr(Pruner, "go_on", counted)
+    wanted = replace(plan("median"), seeds=(0, 1, 2))
+    found = search(wanted, tmp_path / "out", Workbench(), "typed")
+    ends = len(found.trials)  # a curve is told once more when its trial ends
+    assert len(judged) == 4 * 3 + 1 + ends
+    bad = at_rate(found, 1e-7)
+    first = {}
+    for one in found.trials:
+        if one is not bad:
+            record = read_run(tmp_path / "out" / "trials" / one.runs[0])
+            row = record.curve[record.best_epoch - 1]
+            first[one.number] = (row.dev_accuracy, -row.dev_loss, -one.number)
+    best = sorted(first, key=first.__getitem__, reverse=True)[:3]
+    for one in found.trials:
+        assert one.is_whole == (one.number in best)
+        assert trained.count(one.values["lr"]) == (3 if one.is_whole else 1)
+        assert one.given_up == {True: None, False: 1 if one is bad else 3}[one.is_whole]
+        assert len(one.dev_by_seed) == (3 if one.is_whole else 0 if one is bad else 1)
+    assert found.chosen in best
+    assert not list((tmp_path / "out").rglob(runs.STATE))
+    (tmp_path / "out" / "results.json").unlink()
+    monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, trained))
+    trained.clear()
+    again = search(wanted, tmp_path / "out", Workbench(), "typed")
+    assert len(trained) == 3 * 3 + 2, "each is asked for as before, and read"
+    assert (again.trials, again.chosen) == (found.trials, found.chosen)
+
+
+def test_a_seed_that_fails_after_the_first_fails_its_trial(
+    plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(spec: RunSpec, folder: Path, bench: Workbench, go_on: Any) -> RunRecord:
+        if spec.train.seed == 1 and spec.train.lr == 2e-2:
+            raise DivergedError("the loss is not finite")
+        return runs.trial(spec, folder, bench, go_on)
+
+    monkeypatch.setattr(trials, "trial", failing)
+    monkeypatch.setattr(trials.Pruner, "best_of", lambda _, settings: settings)
+    found = search(replace(plan("median"), seeds=(0, 1)), tmp_path / "out", Workbench(), "typed")
+    one = at_rate(found, 2e-2)
+    assert (one.failure, one.dev, one.dev_by_seed, one.is_whole) == ("the loss is not finite", None, [], False)
+    assert found.chosen != one.number
+
+
+@pytest.mark.parametrize(("name", "settings", "best"), [(None, 6, 6), ("median", 5, 3), ("halving", 6, 2)])
+def test_how_many_go_on_with_further_seeds(name: str | None, settings: int, best: int) -> None:
+    assert Pruner(name).best_of(settings) == best
+
+
+def test_a_grid_under_a_rule_is_tried_in_an_order_that_its_seed_mixes(plan: Make) -> None:
+    def order(search: Search) -> list[float]:
+        return [values["lr"] for values in search.proposals()[1].coming]
+
+    in_turn, mixed = order(plan(None)), order(plan("median"))
+    assert in_turn != mixed == order(plan("median"))
+    assert sorted(mixed) == sorted(in_turn)
+    assert mixed != order(replace(plan("median"), sampler_seed=1))
 
 
 def test_a_trial_that_was_given_up_is_not_the_best_however_good_it_was(plan: Make, tmp_path: Path) -> None:
@@ -133,7 +209,7 @@ def test_a_search_that_was_cut_off_gives_up_the_same_trials_without_training_the
     scripted(monkeypatch, bad=1e-7)
     first = search(plan("median"), tmp_path / "out", Workbench(), "typed")
     (tmp_path / "out" / "results.json").unlink()
-    (tmp_path / "out" / "trials" / first.trials[4].runs[0] / "record.json").unlink()
+    (tmp_path / "out" / "trials" / at_rate(first, 2e-2).runs[0] / "record.json").unlink()
     made: list[float] = []
     monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, made))
     again = search(plan("median"), tmp_path / "out", Workbench(), "typed")
