@@ -22,7 +22,8 @@ from welltuned.progress import Observer
 from welltuned.record import Incident
 from welltuned.train import Step, Training
 
-PARTS = ("values", "first", "second")
+MOMENTS = ("first", "second")
+"""Of a stack; its values are the heads' own tensors."""
 
 
 class Together:
@@ -158,7 +159,7 @@ class Together:
         tensors = {
             f"{name}.{part}": getattr(stack, part)
             for name, stack in (("weights", self._weights), ("biases", self._biases))
-            for part in PARTS
+            for part in MOMENTS
         }
         if copied:
             tensors = {name: value.clone() for name, value in tensors.items()}
@@ -176,7 +177,7 @@ class Together:
             KeyError: it is the state of others.
         """
         for name, stack in (("weights", self._weights), ("biases", self._biases)):
-            for part in PARTS:
+            for part in MOMENTS:
                 found = state.tensors[f"{name}.{part}"]
                 if found.shape != stack.values.shape:
                     raise KeyError(name)
@@ -186,7 +187,7 @@ class Together:
             }
             training.restore(State(own, state.numbers["members"][at]))
         for name, stack in (("weights", self._weights), ("biases", self._biases)):
-            for part in PARTS:
+            for part in MOMENTS:
                 getattr(stack, part).copy_(state.tensors[f"{name}.{part}"])
         self.step, self.diverged = state.numbers["step"], set(state.numbers["diverged"])
 

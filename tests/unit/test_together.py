@@ -14,6 +14,7 @@ from torch import nn
 
 from welltuned import methods
 from welltuned import run as runs
+from welltuned.checkpoints import Identity, Saving, Store, carry_through
 from welltuned.errors import DivergedError
 from welltuned.methods._base import Choice
 from welltuned.optimizer import BETAS, EPSILON, Stack
@@ -22,6 +23,7 @@ from welltuned.progress import Observer
 from welltuned.record import RunRecord, read_arrays
 from welltuned.search import Search, search
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.stopping import StoppedError
 from welltuned.together import Together
 from welltuned.train import Training
 from welltuned.workbench import Workbench
@@ -154,6 +156,27 @@ def test_they_go_on_from_where_they_stood(until: int, make: Make) -> None:
         assert np.array_equal(one.fit().dev_logits, two.fit().dev_logits)
     with pytest.raises(KeyError):
         Together(begun(specs[:2]), Observer()).restore(half.snapshot())
+
+
+@pytest.mark.parametrize("until", [4, 17])
+def test_they_go_on_from_the_disk(until: int, make: Make, tmp_path: Path) -> None:
+    specs = [make(**own) for own in OWN]
+    whole, halves, rest = begun(specs), begun(specs), begun(specs)
+    Together(whole, Observer()).run()
+    store = Store(tmp_path, Identity("these", "data", "weights"), 2, lambda _: None)
+
+    def stop() -> None:
+        if half.step == until:
+            raise StoppedError(2)
+
+    half, other = Together(halves, Observer()), Together(rest, Observer())
+    with pytest.raises(StoppedError):
+        carry_through(half, store, Saving(steps=until), lambda _: None, stop)
+    carry_through(other, store, Saving(steps=until), lambda _: None)
+    assert other.steps == other.step == 100
+    for one, two in zip(whole, rest, strict=True):
+        assert np.array_equal(one.fit().dev_logits, two.fit().dev_logits)
+        assert all(torch.equal(tensor, two.fit().state[name]) for name, tensor in one.fit().state.items())
 
 
 def trials(specs: list[RunSpec], folder: Path) -> list[RunRecord]:
