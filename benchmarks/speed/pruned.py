@@ -84,8 +84,17 @@ def main() -> None:
         )  # fmt: skip
         works = {method: sheet(base, method) for method in arguments.only.split(",")}
         methods = {method: measured(work) for method, work in works.items()}
-    before = json.loads(OUT.read_text()) if OUT.exists() else {}
-    same_machine = before.get("machine", {}).get("processor") == processor_name()
+    known = json.loads(OUT.read_text()) if OUT.exists() else {}
+    data = known["data"] if known and known["machine"]["processor"] == processor_name() else {}  # one machine a table
+    told = {
+        "what": f"{name}, {arguments.rows:,} training and {arguments.dev_rows:,} dev rows",
+        "settings": {method: work.settings for method, work in works.items()},
+        "seeds": SEEDS,
+        "methods": methods,
+    }
+    before = data.get(name, told)
+    for part in ("settings", "methods") if before["what"] == told["what"] else ():
+        told[part] = {**before[part], **told[part]}
     written = {
         "what": "the same search with every trial run to its end and under each rule; one process each, once",
         "rules": list(PRUNERS),
@@ -95,15 +104,7 @@ def main() -> None:
         },
         "python": platform.python_version(),
         "versions": installed_versions(),
-        "data": {
-            **(before["data"] if same_machine else {}),
-            name: {
-                "what": f"{name}, {arguments.rows:,} training and {arguments.dev_rows:,} dev rows",
-                "settings": {method: work.settings for method, work in works.items()},
-                "seeds": SEEDS,
-                "methods": methods,
-            },
-        },
+        "data": {**data, name: told},
     }  # fmt: skip
     OUT.write_text(json.dumps(written, indent=1) + "\n")
     fill()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import tempfile
@@ -22,7 +23,7 @@ from typing import Any
 import psutil
 import torch
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from welltuned import methods
 from welltuned.answering import predict
@@ -40,16 +41,34 @@ from welltuned.workbench import Workbench
 OUT = Path(__file__).resolve().parents[1] / "results" / "speed_tried.json"
 TOKENS, WIDTH, WIDE = 2048, 384, 1536
 PARTS = {
-    "matrix products": ("aten::mm", "aten::addmm"),
-    "activation (GELU)": ("aten::gelu", "aten::gelu_backward"),
-    "layer norm": ("aten::native_layer_norm", "aten::native_layer_norm_backward"),
-    "dropout of hidden states": ("_ByteDropout", "_ByteDropoutBackward"),
-    "gradient norm": ("aten::linalg_vector_norm", "aten::_foreach_norm"),
-    "optimizer": ("aten::_fused_adamw_",),
-}
-ATTENTION = ("welltuned::attend", "welltuned::attend_backward")
-WHOLE = {*ATTENTION, "_ByteDropout", "_ByteDropoutBackward"}
-"""Operations that are counted with what they call."""
+    "matrix products": ("aten.mm.default", "aten.addmm.default"),
+    "attention": ("welltuned.attend.default", "welltuned.attend_backward.default"),
+    "activation (GELU)": ("aten.gelu.default", "aten.gelu_backward.default"),
+    "layer norm": ("aten.native_layer_norm.default", "aten.native_layer_norm_backward.default"),
+    "dropout's masks": ("welltuned.byte_mask.default",),
+    "sums of residuals, biases and gradients": (
+        "aten.add.Tensor", "aten.add_.Tensor", "aten.sum.dim_IntList", "aten.sum.default",
+    ),
+    "casts and copies": ("aten._to_copy.default", "aten.copy_.default", "aten.clone.default"),
+    "embedding's gradient": ("aten.embedding_dense_backward.default",),
+    "gradient norm": ("aten._foreach_norm.Scalar", "aten.linalg_vector_norm.default", "aten._foreach_mul_.Tensor"),
+    "optimizer": ("aten._fused_adamw_.default",),
+}  # fmt: skip
+
+
+class Taken(TorchDispatchMode):
+    """Seconds of each operation below autograd, what it calls included; torch's profiler slows some of them tenfold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        started = time.perf_counter()
+        try:
+            return func(*args, **(kwargs or {}))
+        finally:
+            self.seconds[str(func)] += time.perf_counter() - started
 
 
 def shortest(work: Callable[[], Any], repeats: int = 7, calls: int = 5) -> float:
@@ -75,6 +94,18 @@ def products() -> dict[str, float]:
     low, low_weight = x.bfloat16(), weight.bfloat16()
     found["bf16"] = flop / shortest(lambda: nn.functional.linear(low, low_weight))
     return found
+
+
+def products_of_a_step() -> dict[str, float]:
+    """FLOP a second in bf16 of the three products that a feed-forward matrix takes part in."""
+    x, weight, after = (torch.randn(*size).bfloat16() for size in ((TOKENS, WIDTH), (WIDE, WIDTH), (TOKENS, WIDE)))
+    flop = 2 * TOKENS * WIDTH * WIDE
+    works = {
+        "forward": lambda: nn.functional.linear(x, weight),
+        "gradient of its input": lambda: after @ weight,
+        "gradient of its weight": lambda: after.t() @ x,
+    }
+    return {name: flop / shortest(work) for name, work in works.items()}
 
 
 def queries_keys_values() -> dict[str, float]:
@@ -112,24 +143,30 @@ class Bench:
 
 
 def parts(bench: Bench) -> dict[str, float]:
-    """Shares of the time of an epoch's steps, as torch's profiler sees them."""
+    """Shares of the time of an epoch's steps; what is between operations is in the rest."""
     encoder = bench.encoder()
     bench.training(encoder).run(until=3)  # memory is touched for the first time
     training = bench.training(encoder)
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+    with Taken() as seen:
         training.run(until=training.steps - 1)
-    taken: Counter[str] = Counter()
-    counted = 0.0
-    for event in seen.key_averages():
-        whole = event.key in WHOLE
-        seconds = (event.cpu_time_total if whole else event.self_cpu_time_total) / 1e6
-        for part, names in {**PARTS, "attention": ATTENTION}.items():
-            if event.key in names:
-                taken[part] += seconds
-                counted += seconds
-    everything = sum(event.self_cpu_time_total for event in seen.key_averages()) / 1e6
-    taken["all else"] = everything - counted
-    return {part: seconds / everything for part, seconds in taken.most_common()}
+    everything = training.seconds["train"]
+    taken = {part: sum(seen.seconds[name] for name in names) / everything for part, names in PARTS.items()}
+    taken["all else"] = 1 - sum(taken.values())
+    return dict(sorted(taken.items(), key=lambda one: -one[1]))
+
+
+def by_rows(bench: Bench, rounds: int = 3) -> dict[str, float]:
+    """Tokens a second of an epoch's steps by rows of a step: what several trials in one step could gain at most."""
+    given, tokens = bench.spec.train, int(bench.rows["train"].lengths.sum())
+    encoder, found = bench.encoder(), {}
+    for _ in range(rounds + 1):  # the first touches memory
+        for rows in (8, 16, 32, 64):
+            bench.spec = bench.spec.model_copy(update={"train": given.model_copy(update={"batch_size": rows})})
+            training = bench.training(encoder)
+            training.run()
+            found.setdefault(f"{rows} rows", []).append(tokens / training.seconds["train"])
+    bench.spec = bench.spec.model_copy(update={"train": given})
+    return {rows: statistics.median(all_of[1:]) for rows, all_of in found.items()}
 
 
 def compiled(bench: Bench) -> dict[str, float]:
@@ -200,14 +237,18 @@ def main() -> None:
     torch.set_num_threads(psutil.cpu_count() or 1)
     full, lora = (Bench(arguments.data, method, arguments.rows) for method in ("full", "lora"))
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{folder}/compiled"  # nothing is compiled beforehand
         one = head(Bench(arguments.data, "head", arguments.rows, epochs=8), Path(folder) / "one")
         many = heads(Bench(arguments.data, "head", arguments.rows, epochs=64), Path(folder) / "many")
+        blocks = compiled(full)
     found: dict[str, Any] = {
         "products": products(),
+        "products of a step": products_of_a_step(),
         "queries, keys and values": queries_keys_values(),
         "evaluation": evaluated(full),
         "parts": {"full": parts(full), "lora": parts(lora)},
-        "compile": compiled(full),
+        "steps by rows": by_rows(lora),
+        "compile": blocks,
         "head": one,
         "heads": many,
         "precision": full.compute.precision,

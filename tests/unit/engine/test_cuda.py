@@ -1,0 +1,131 @@
+"""What only a GPU can show; passed over where there is none."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conformance.contract import PLAIN, snapshot, subject, tiny_spec
+from families import tokenized, write_examples
+from torch import nn
+
+from welltuned import methods
+from welltuned.engine import Compute, prepare
+from welltuned.memory import longest_batch, measure_step
+from welltuned.plan import candidate
+from welltuned.pretrained import Pretrained
+from welltuned.progress import Observer
+from welltuned.run import run, train_together, trial
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, TrainSpec
+from welltuned.train import Training
+from welltuned.workbench import Workbench
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")
+
+Find = Callable[[str], Pretrained]
+KIND = "cuda"
+SPEC = TrainSpec(lr=1e-3, epochs=5, batch_size=4, eval_batch_size=8)
+
+
+def begun(origin: Pretrained, method: str, compute: Compute, *, dropout: bool = True) -> Training:
+    one = subject(origin, tiny_spec(method))
+    for module in one.encoder.modules():
+        if isinstance(module, nn.Dropout) and not dropout:
+            module.p = 0.0
+    prepare(one.encoder, compute)
+    rows, dev = (tokenized(origin, n, classes=3, seed=seed) for seed, n in enumerate((24, 9)))
+    return Training(one.encoder, one.method, rows, dev, SPEC, compute, Observer())
+
+
+@pytest.mark.parametrize("engine", ["plain", "fast"])
+@pytest.mark.parametrize("method", methods.names())
+def test_training_goes_as_on_the_cpu(method: str, engine: str, tiny: Find) -> None:
+    losses = []
+    for compute in (PLAIN, Compute(torch.device(KIND), "fp32", engine)):
+        training = begun(tiny("bert"), method, compute, dropout=False)
+        training.run()
+        losses.append([row.train_loss for row in training.curve])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0, atol=1e-4)
+    assert len(losses[0]) == SPEC.epochs
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_training_in_bf16_learns(method: str, tiny: Find) -> None:
+    training = begun(tiny("bert"), method, Compute(torch.device(KIND), "bf16", "fast"))
+    training.run()
+    assert training.curve[-1].train_loss < training.curve[0].train_loss
+    assert all(one.dtype == torch.float32 for one in training.encoder.parameters())
+
+
+def test_a_state_goes_on_bit_for_bit(tiny: Find) -> None:
+    compute = Compute(torch.device(KIND), "fp32", "fast")
+    whole, first, again = (begun(tiny("bert"), "full", compute) for _ in range(3))
+    whole.run()
+    first.run(until=7)
+    again.restore(first.snapshot())
+    again.run()
+    expected = snapshot(whole.encoder)
+    assert all(torch.equal(value, expected[name]) for name, value in snapshot(again.encoder).items())
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_step_waits_for_the_device_at_its_end_alone(method: str, tiny: Find) -> None:
+    training = begun(tiny("bert"), method, Compute(torch.device(KIND), "fp32", "fast"))
+    training.run(until=2)
+    training.encoder.train()
+    with warnings.catch_warnings(record=True) as met:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            training._take_step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    waits = [one for one in met if "synchronizing" in str(one.message)]
+    assert 1 <= len(waits) <= 2, "Transformers looks once whether a row is padded, before anything is under way"
+
+
+def test_the_memory_of_a_step_is_measured(tiny: Find) -> None:
+    compute = Compute(torch.device(KIND), "fp32", "fast")
+    one, split = subject(tiny("bert"), tiny_spec("full")), tokenized(tiny("bert"), n=16)
+    prepare(one.encoder, compute)
+    small, large = (measure_step(one.encoder, longest_batch(split, rows), compute) for rows in (4, 16))
+    assert small.weights == large.weights > 0
+    assert 2 < large.activations / small.activations < 6
+
+
+@pytest.fixture
+def plan(tmp_path: Path, model_folder: Callable[[str], Path]) -> tuple[DataSpec, ModelSpec]:
+    (tmp_path / "rows").mkdir()
+    rows = write_examples(tmp_path / "rows", {"train": 40, "dev": 16, "test": 12})
+    return DataSpec(source=str(rows)), ModelSpec(name=str(model_folder("bert")), max_length=40)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_a_whole_run(method: str, plan: tuple[DataSpec, ModelSpec], tmp_path: Path) -> None:
+    tiny = "".join(f":{field}={value}" for field, value in methods.find(method).tiny.items())
+    spec = candidate(method + tiny, {"batch_size": 8, "epochs": 2}).run(*plan, 0, ComputeSpec(device=KIND))
+    record = run(spec, tmp_path / "one", Workbench())
+    assert record.provenance.device == torch.cuda.get_device_name()
+    assert len(record.curve) == 2
+
+
+def test_heads_train_together_as_alone(
+    plan: tuple[DataSpec, ModelSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("welltuned.run.WORTH", 0)
+    compute = ComputeSpec(device=KIND, precision="fp32")
+    options = {"batch_size": 8, "epochs": 20}
+    specs = [candidate("head", {**options, "lr": lr}).run(*plan, 0, compute) for lr in (1e-3, 1e-2)]
+    bench = Workbench()
+    train_together(specs, tmp_path / "together", bench)
+    for spec in specs:
+        mine, alone = (
+            trial(spec, tmp_path / way / spec.name, at) for way, at in (("together", bench), ("alone", Workbench()))
+        )
+        np.testing.assert_allclose(
+            [row.train_loss for row in mine.curve], [row.train_loss for row in alone.curve], rtol=0, atol=1e-4
+        )
