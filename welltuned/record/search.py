@@ -24,7 +24,8 @@ class SearchTrial(Schema):
         seconds: training and evaluation on dev, all seeds together.
         shared: of these, the seconds of a beginning that another trial had in common and had done before.
         failure: why there is no score.
-        given_up: after how many epochs the trial was given up, beside the others; it is not chosen then.
+        given_up: after how many epochs of its first seed the trial was given up, beside the others; it is not chosen
+            then. The figures are of those epochs alone.
     """
 
     number: int

@@ -138,9 +138,8 @@ class Trials:
 
     @property
     def budget(self) -> Budget:
-        """What the finished trials took, and what fewer of them would have found."""
-        whole = self.whole
-        return judging.budget([one.dev or 0.0 for one in whole], sum(one.seconds for one in whole))
+        """What all trials took, and what fewer of the finished ones would have found."""
+        return judging.budget([one.dev or 0.0 for one in self.whole], sum(one.seconds for one in self.done))
 
     @property
     def _spent(self) -> float:
