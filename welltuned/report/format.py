@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from welltuned.record import Score
+from welltuned.record import Score, SearchTrial
 
 MISSING = "n/a"
 MIB = 1024**2
@@ -106,6 +106,8 @@ def number(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{value:.4g}"
 
 
-def given_up(epochs: int) -> str:
-    """That a trial was not trained to its end."""
-    return f"given up after {epochs} epoch{'s' if epochs > 1 else ''}"
+def given_up(one: SearchTrial) -> str:
+    """Where a trial that was not trained to its end was given up."""
+    if one.dev_by_seed:
+        return "given up after its first seed"
+    return f"given up after {one.given_up} epoch{'' if one.given_up == 1 else 's'}"

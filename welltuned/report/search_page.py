@@ -60,7 +60,7 @@ def _score(score: Score) -> str:
 def _line(record: SearchRecord, one: SearchTrial) -> list[str]:
     mark = " (chosen)" if one.number == record.chosen else ""
     if one.given_up is not None:
-        mark = f" ({format.given_up(one.given_up)})"
+        mark = f" ({format.given_up(one)})"
     name = f"{one.number + 1}{mark}"
     values = [trials.shown(one.values[field]) for field in record.space]
     if one.dev is None:

@@ -96,7 +96,7 @@ def _mark(record: SearchRecord, one: SearchTrial) -> Text:
     if one.number == record.chosen:
         return Text("chosen")
     if one.given_up is not None:
-        return Text(format.given_up(one.given_up))
+        return Text(format.given_up(one))
     return Text("" if one.failure is None else _plain(f"failed: {one.failure}"))
 
 

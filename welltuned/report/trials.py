@@ -157,5 +157,5 @@ def described(record: SearchRecord) -> str:
 
 def _described(one: SearchTrial) -> str:
     values = ", ".join(f"{name} {shown(value)}" for name, value in one.values.items())
-    end = f", {format.given_up(one.given_up)}" if one.given_up is not None else ""
+    end = f", {format.given_up(one)}" if one.given_up is not None else ""
     return f"{values}: {format.percent(one.dev) if one.dev is not None else 'failed'}{end}"

@@ -154,8 +154,11 @@ def _score(folder: Path, records: Sequence[RunRecord], split: str, labels: Label
 
 
 def _near(trials: Sequence[SearchTrial], chosen: SearchTrial, rows: int) -> list[int]:
-    """Other trials within one standard error, sqrt(p (1 - p) / n), of the chosen one's dev accuracy."""
+    """Other trials within one standard error, sqrt(p (1 - p) / n), of the chosen one's dev accuracy.
+
+    Those that were given up after their first seed are among them.
+    """
     best = chosen.dev or 0.0
     error = math.sqrt(best * (1 - best) / rows)
-    others = (one for one in trials if one.number != chosen.number and one.is_whole)
+    others = (one for one in trials if one.number != chosen.number and one.dev_by_seed)
     return [one.number for one in others if best - (one.dev or 0.0) <= error]

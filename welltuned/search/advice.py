@@ -13,12 +13,12 @@ from welltuned.search.space import Space
 def verdict(record: SearchRecord) -> str:
     """The chosen values, their dev and test accuracy, and how sure the choice is."""
     chosen, dev, test = record.winner, record.dev, record.test
-    finished = [one for one in record.trials if one.is_whole]
+    seen = sum(one.dev is not None for one in record.trials)  # what was given up was judged on dev too
     values = ", ".join(f"{name} {value:g}" if _is_number(value) else f"{name} {value}"
                        for name, value in chosen.values.items())  # fmt: skip
     learned = "" if dev.accuracy > record.majority["dev"] else ", no better than the majority class"
     sentence = (
-        f"chosen on dev: {values}. dev {dev.accuracy:.1%} (the best of {len(finished)}, so it leans high{learned}); "
+        f"chosen on dev: {values}. dev {dev.accuracy:.1%} (the best of {seen}, so it leans high{learned}); "
         f"test {test.accuracy:.1%} [{test.low:.1%}, {test.high:.1%}], majority class {record.majority['test']:.1%}."
     )
     if not record.near:

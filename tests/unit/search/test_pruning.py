@@ -12,6 +12,7 @@ from welltuned import run as runs
 from welltuned.errors import DivergedError, UsageError
 from welltuned.plan import candidate
 from welltuned.record import EpochRow, RunRecord, SearchRecord, SearchTrial, read_run
+from welltuned.report import format
 from welltuned.search import Search, search, space, trials
 from welltuned.search.pruning import PRUNERS, Pruner
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
@@ -143,6 +144,10 @@ def test_the_first_seed_is_judged_and_the_best_half_goes_on(
         assert one.given_up == {True: None, False: 1 if one is bad else 3}[one.is_whole]
         assert len(one.dev_by_seed) == (3 if one.is_whole else 0 if one is bad else 1)
     assert found.chosen in best
+    assert "(the best of 5, " in found.verdict
+    lines = {one.number: format.given_up(one) for one in found.trials if not one.is_whole}
+    assert lines.pop(bad.number) == "given up after 1 epoch"
+    assert set(lines.values()) == {"given up after its first seed"}
     assert not list((tmp_path / "out").rglob(runs.STATE))
     (tmp_path / "out" / "results.json").unlink()
     monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, trained))
