@@ -11,19 +11,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import optuna
 
 from welltuned.errors import UsageError
 from welltuned.record import EpochRow
 
-PRUNERS: Mapping[str, Callable[[], optuna.pruners.BasePruner]] = {
-    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=3),
-    "halving": lambda: optuna.pruners.SuccessiveHalvingPruner(),
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of Optuna's for one seed, and which settings go on with further seeds: the best one of so many."""
+
+    make: Callable[[], optuna.pruners.BasePruner]
+    of: int
+
+
+NONE = Rule(optuna.pruners.NopPruner, 1)
+PRUNERS: Mapping[str, Rule] = {
+    "median": Rule(lambda: optuna.pruners.MedianPruner(n_startup_trials=3), 2),
+    "halving": Rule(optuna.pruners.SuccessiveHalvingPruner, 4),
 }
 """By name: worse than the median of those before it; or not among the best quarter at 1, 4, 16, ... epochs."""
-SHARES = {"median": 2, "halving": 4}
-"""By name: one setting of so many goes on with further seeds."""
 
 
 class Pruner:
@@ -42,15 +51,14 @@ class Pruner:
                 f"there is no pruner {name!r}", where="--pruner", mend=f"choose among {', '.join(PRUNERS)}"
             )
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        rule = optuna.pruners.NopPruner() if name is None else PRUNERS[name]()
-        self._share = 1 if name is None else SHARES[name]
-        self._study = optuna.create_study(direction="maximize", pruner=rule)
+        self._rule = NONE if name is None else PRUNERS[name]
+        self._study = optuna.create_study(direction="maximize", pruner=self._rule.make())
         self._trial = self._study.ask()
         self._told = 0
 
     def best_of(self, settings: int) -> int:
         """How many of so many settings go on with further seeds."""
-        return math.ceil(settings / self._share)
+        return math.ceil(settings / self._rule.of)
 
     def go_on(self, curve: Sequence[EpochRow]) -> bool:
         """Whether the trial whose curve is so far should go on."""

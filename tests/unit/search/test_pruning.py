@@ -13,7 +13,7 @@ from welltuned.errors import DivergedError, UsageError
 from welltuned.plan import candidate
 from welltuned.record import EpochRow, RunRecord, SearchRecord, SearchTrial, read_run
 from welltuned.report import format
-from welltuned.search import Search, search, space, trials
+from welltuned.search import Search, _near, search, space, trials
 from welltuned.search.pruning import PRUNERS, Pruner
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.workbench import Workbench
@@ -155,6 +155,36 @@ def test_the_first_seed_is_judged_and_the_best_half_goes_on(
     again = search(wanted, tmp_path / "out", Workbench(), "typed")
     assert len(trained) == 3 * 3 + 2, "each is asked for as before, and read"
     assert (again.trials, again.chosen) == (found.trials, found.chosen)
+
+
+def test_a_winner_that_was_second_with_its_first_seed_is_not_trained_again(
+    plan: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dev = {1.2e-2: (0.7, 0.9), 1.1e-2: (0.6, 0.5), 1e-2: (0.8, 0.1), 2e-2: (0.5, 0.5), 1e-7: (0.4, 0.5)}
+
+    def scored(spec: RunSpec, folder: Path, bench: Workbench, go_on: Any) -> RunRecord:
+        record = runs.trial(spec, folder, bench)
+        told = {"dev_accuracy": dev[spec.train.lr][spec.train.seed]}
+        return record.model_copy(update={"curve": [row.model_copy(update=told) for row in record.curve]})
+
+    made: list[float] = []
+    monkeypatch.setattr(trials, "trial", scored)
+    monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, made))
+    bench, wanted = Workbench(), replace(plan("median"), seeds=(0, 1))
+    found = search(wanted, tmp_path / "out", bench, "typed")
+    assert found.winner is at_rate(found, 1.2e-2)
+    assert sorted(made) == sorted([*dev, 1.2e-2, 1.1e-2, 1e-2])
+    assert {one.number for one in found.trials if one.is_whole} == {at_rate(found, lr).number for lr in list(dev)[:3]}
+
+
+def test_what_was_given_up_took_seconds_too_and_may_have_been_near(plan: Make, tmp_path: Path) -> None:
+    found = trials.Trials(plan("median"), tmp_path, Workbench())
+    chosen = SearchTrial(number=0, values={}, runs=[], dev=0.6, dev_by_seed=[0.6, 0.6], seconds=2.0)
+    first_seed = SearchTrial(number=1, values={}, runs=[], dev=0.6, dev_by_seed=[0.6], seconds=1.0, given_up=3)
+    on_the_way = SearchTrial(number=2, values={}, runs=[], dev=0.6, seconds=0.5, given_up=1)
+    found.done = [chosen, first_seed, on_the_way]
+    assert (found.budget.seconds, found.budget.trials) == (3.5, 1)
+    assert _near(found.done, chosen, rows=100) == [1]
 
 
 def test_a_seed_that_fails_after_the_first_fails_its_trial(
