@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from welltuned import methods
 from welltuned.batches import Batch
 from welltuned.encoders import Encoder
-from welltuned.engine import Compute
+from welltuned.engine import Compute, prepare
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained
+from welltuned.progress import Observer
 from welltuned.spec import MethodSpec, TrainSpec
 from welltuned.train import Fit, Training
 
@@ -72,6 +73,26 @@ def subject(origin: Pretrained, spec: MethodSpec, head: str = "mean", seed: int 
         method.attach(encoder)
     encoder.frontier = method.frontier(encoder.shape)
     return Subject(origin, encoder, method, spec, whole(tokenized(origin, classes=CLASSES)))
+
+
+def begun(
+    origin: Pretrained,
+    spec: MethodSpec,
+    train: TrainSpec,
+    compute: Compute,
+    rows: tuple[int, int],
+    *,
+    dropout: bool = True,
+    observer: Observer | None = None,
+) -> Training:
+    """A training that has not begun, on so many rows to learn from and of dev."""
+    one = subject(origin, spec)
+    for module in one.encoder.modules():
+        if isinstance(module, nn.Dropout) and not dropout:
+            module.p = 0.0
+    prepare(one.encoder, compute)
+    learned, dev = (tokenized(origin, n, classes=CLASSES, seed=seed) for seed, n in enumerate(rows))
+    return Training(one.encoder, one.method, learned, dev, train, compute, observer or Observer())
 
 
 def take_steps(one: Subject, steps: int = 3, lr: float = 0.02) -> None:

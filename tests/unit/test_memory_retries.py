@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conformance import contract
 from conformance.contract import PLAIN, subject, tiny_spec
 from families import tokenized
 from torch import nn
 
 from welltuned import engine, methods
-from welltuned.engine import Compute, prepare
+from welltuned.engine import Compute
 from welltuned.errors import ResourceError
 from welltuned.memory import Guard
 from welltuned.memory.guard import NearlyOutError
@@ -49,13 +50,7 @@ class Notes(Observer):
 
 
 def begun(origin: Pretrained, method: str = "full", dropout: bool = False, spec: TrainSpec = SPEC) -> Training:
-    one = subject(origin, tiny_spec(method))
-    for module in one.encoder.modules():
-        if isinstance(module, nn.Dropout) and not dropout:
-            module.p = 0.0
-    prepare(one.encoder, FAST)
-    train, dev = (tokenized(origin, n, classes=3, seed=seed) for seed, n in enumerate((21, 9)))
-    return Training(one.encoder, one.method, train, dev, spec, FAST, Notes())
+    return contract.begun(origin, tiny_spec(method), spec, FAST, (21, 9), dropout=dropout, observer=Notes())
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conformance.contract import PLAIN, subject, tiny_spec
-from families import FAMILIES, tokenized
+from conformance import contract
+from conformance.contract import PLAIN, tiny_spec
+from families import FAMILIES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,10 +19,9 @@ from welltuned import methods
 from welltuned.batches import TokenizedSplit
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
-from welltuned.engine import Compute, prepare, seed_everything
+from welltuned.engine import Compute, seed_everything
 from welltuned.frontier import constant
 from welltuned.pretrained import Pretrained
-from welltuned.progress import Observer
 from welltuned.spec import TrainSpec
 from welltuned.train import Fit, Training
 
@@ -32,10 +32,7 @@ STEPS = 9
 
 
 def begun(origin: Pretrained, method: str, compute: Compute = FAST, spec: TrainSpec = SPEC, **config: Any) -> Training:
-    one = subject(origin, tiny_spec(method, **config))
-    prepare(one.encoder, compute)
-    train, dev = (tokenized(origin, n, classes=3, seed=seed) for seed, n in enumerate((11, 9)))
-    return Training(one.encoder, one.method, train, dev, spec, compute, Observer())
+    return contract.begun(origin, tiny_spec(method, **config), spec, compute, (11, 9))
 
 
 def ended(training: Training) -> tuple[dict[str, torch.Tensor], Fit, State]:

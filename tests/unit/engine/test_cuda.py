@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conformance import contract
 from conformance.contract import PLAIN, snapshot, subject, tiny_spec
 from families import tokenized, write_examples
-from torch import nn
 
 from welltuned import methods
 from welltuned.engine import Compute, prepare
 from welltuned.memory import longest_batch, measure_step
 from welltuned.plan import candidate
 from welltuned.pretrained import Pretrained
-from welltuned.progress import Observer
 from welltuned.run import run, train_together, trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, TrainSpec
 from welltuned.train import Training
@@ -32,13 +31,7 @@ SPEC = TrainSpec(lr=1e-3, epochs=5, batch_size=4, eval_batch_size=8)
 
 
 def begun(origin: Pretrained, method: str, compute: Compute, *, dropout: bool = True) -> Training:
-    one = subject(origin, tiny_spec(method))
-    for module in one.encoder.modules():
-        if isinstance(module, nn.Dropout) and not dropout:
-            module.p = 0.0
-    prepare(one.encoder, compute)
-    rows, dev = (tokenized(origin, n, classes=3, seed=seed) for seed, n in enumerate((24, 9)))
-    return Training(one.encoder, one.method, rows, dev, SPEC, compute, Observer())
+    return contract.begun(origin, tiny_spec(method), SPEC, compute, (24, 9), dropout=dropout)
 
 
 @pytest.mark.parametrize("engine", ["plain", "fast"])
