@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -28,13 +27,13 @@ import numpy as np
 import psutil
 from ceiling import needed, products
 from page import fill
-from process import ROOT, run
+from process import ROOT, here, run
 from sheet import CONSTANT, RATES, sheet
 from work import Work
 
 from welltuned.engine.precision import speedup
 from welltuned.pretrained import pretrained
-from welltuned.record import installed_versions, processor_name
+from welltuned.record import processor_name
 from welltuned.spec import DataSpec, ModelSpec
 from welltuned.stats import compare_pair
 from welltuned.workbench import Workbench
@@ -129,9 +128,7 @@ def main() -> None:
         "data": "BoolQ, 2,000 training rows" if "boolq" in arguments.data else Path(arguments.data).name,
         "bf16_speedup": ratio,
         "peer_best_precision": reduced,
-        "machine": {"processor": processor_name(), "cores": cores, "memory_bytes": psutil.virtual_memory().total},
-        "python": platform.python_version(),
-        "versions": installed_versions(),
+        **here(),
     }
     for name, task in chosen.items():
         if wanted and name not in wanted:

@@ -1,9 +1,10 @@
-"""Work done by one side in a process of its own."""
+"""Work done by one side in a process of its own, and where it is done."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -11,9 +12,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
 from work import Work
 
+from welltuned.record import installed_versions, processor_name
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def here() -> dict[str, Any]:
+    """Hardware and versions, for a record."""
+    memory = psutil.virtual_memory().total
+    return {
+        "machine": {"processor": processor_name(), "cores": psutil.cpu_count() or 1, "memory_bytes": memory},
+        "python": platform.python_version(),
+        "versions": installed_versions(),
+    }
 
 
 def run(side: str, work: Work) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import tempfile
 from dataclasses import replace
@@ -22,12 +21,12 @@ from typing import Any
 
 import psutil
 from page import fill
-from process import ROOT, run
+from process import ROOT, here, run
 from sheet import RATES, SEEDS, sheet
 from work import Work
 
-from welltuned.engine.precision import speedup
-from welltuned.record import installed_versions, processor_name
+from welltuned.engine.precision import bf16_is_faster
+from welltuned.record import processor_name
 from welltuned.search.pruning import PRUNERS
 
 OUT = ROOT / "benchmarks" / "results" / "speed_pruned.json"
@@ -72,17 +71,22 @@ def main() -> None:
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--only", default=",".join(RATES), help="methods, separated by commas")
     arguments = parser.parse_args()
-    cores, source = psutil.cpu_count() or 1, Path(arguments.data)
-    precision, name = "bf16" if speedup() >= 1.2 else "fp32", source.name
+    wanted = [name.strip() for name in arguments.only.split(",")]
+    if unknown := [name for name in wanted if name not in RATES]:
+        parser.error(f"argument --only: no method is called {', '.join(unknown)}; they are {', '.join(RATES)}")
+    if arguments.classes is not None and arguments.classes < 2:
+        parser.error(f"argument --classes: {arguments.classes} leave nothing to tell apart; give 2 or more")
+    source = Path(arguments.data)
+    precision, name = "bf16" if bf16_is_faster() else "fp32", source.name
     with tempfile.TemporaryDirectory() as folder:
         if arguments.classes:
             narrowed(source, Path(folder), arguments.classes)
             source, name = Path(folder), f"{arguments.classes} classes of {name}"
         base = Work(
             str(source), "minilm", "full", [], arguments.rows, arguments.dev_rows, arguments.max_length, way="fast",
-            precision=precision, threads=cores,
+            precision=precision, threads=psutil.cpu_count() or 1,
         )  # fmt: skip
-        works = {method: sheet(base, method) for method in arguments.only.split(",")}
+        works = {method: sheet(base, method) for method in wanted}
         methods = {method: measured(work) for method, work in works.items()}
     known = json.loads(OUT.read_text()) if OUT.exists() else {}
     data = known["data"] if known and known["machine"]["processor"] == processor_name() else {}  # one machine a table
@@ -99,11 +103,7 @@ def main() -> None:
         "what": "the same search with every trial run to its end and under each rule; one process each, once",
         "rules": list(PRUNERS),
         "precision": precision,
-        "machine": {
-            "processor": processor_name(), "cores": cores, "memory_bytes": psutil.virtual_memory().total,
-        },
-        "python": platform.python_version(),
-        "versions": installed_versions(),
+        **here(),
         "data": {**data, name: told},
     }  # fmt: skip
     OUT.write_text(json.dumps(written, indent=1) + "\n")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 import psutil
 import torch
+from process import here
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -32,7 +32,6 @@ from welltuned.encoders import Encoder
 from welltuned.engine import Compute, resolve, settle
 from welltuned.plan import candidate
 from welltuned.progress import Observer
-from welltuned.record import installed_versions, processor_name
 from welltuned.run import assembled, train_together, trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.train import Training
@@ -253,9 +252,7 @@ def main() -> None:
         "heads": many,
         "precision": full.compute.precision,
         "rows": arguments.rows,
-        "machine": {"processor": processor_name(), "cores": psutil.cpu_count()},
-        "python": platform.python_version(),
-        "versions": installed_versions(),
+        **here(),
     }
     OUT.write_text(json.dumps(found, indent=1) + "\n")
 
