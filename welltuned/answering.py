@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -47,7 +48,8 @@ def predict(
     """
     encoder.eval()
     logits = np.empty((len(split), encoder.shape.classes), np.float32)
-    coming = deque(split.pieces(longest_first(split), compute.tokens_at_once, batch_size))
+    pieces = partial(split.pieces, tokens=compute.tokens_at_once, joined=encoder.joins)
+    coming = deque(pieces(longest_first(split), most=batch_size))
     with compute.weights_held():
         while coming:
             stopping.obey()
@@ -65,7 +67,7 @@ def predict(
             if len(rows) == 1:
                 raise too_much("evaluation", told)
             smaller(len(rows), told)
-            coming = deque(split.pieces(np.concatenate(coming), compute.tokens_at_once, len(rows) // 2))
+            coming = deque(pieces(np.concatenate(coming), most=len(rows) // 2))
             release()
     if not np.isfinite(logits).all():
         raise DivergedError(

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from welltuned.batches import Batch
+from welltuned.joined import Layout, current, standing
 from welltuned.shapes import Shape
 
 
@@ -124,6 +125,7 @@ class Encoder(nn.Module):
         prompt: a module that returns [l, e] vectors to stand before each row's embeddings, or None.
         frontier: blocks below this index are a constant function of the input: they run without dropout and
             without gradient. 0 for none, ``shape.layers`` for the whole backbone.
+        told_apart_by: the attention, by its name with Transformers, that tells rows apart which stand end to end.
     """
 
     def __init__(self, backbone: PreTrainedModel, head: LinearHead | NativeHead, shape: Shape) -> None:
@@ -133,6 +135,12 @@ class Encoder(nn.Module):
         self.shape = shape
         self.prompt: nn.Module | None = None
         self.frontier = 0
+        self.told_apart_by: str | None = None
+
+    @property
+    def joins(self) -> bool:
+        """Whether rows go through the backbone end to end, without padding (:mod:`welltuned.joined`)."""
+        return self.told_apart_by is not None and self.backbone.config._attn_implementation == self.told_apart_by
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -166,7 +174,8 @@ class Encoder(nn.Module):
             return self.hidden(batch)
 
         def stop(_: nn.Module, given: tuple[Any, ...]) -> None:
-            raise _ReachedError(given[0])
+            layout, states = current(), given[0]
+            raise _ReachedError(states if layout is None else layout.pad(states, batch.ids.shape[1]))
 
         hook = self.blocks[self.frontier].register_forward_pre_hook(stop)
         try:
@@ -179,12 +188,20 @@ class Encoder(nn.Module):
 
     @contextmanager
     def _given(self, states: Tensor) -> Iterator[None]:
-        """The blocks below the frontier hand on what came of them before, and do no work."""
+        """The blocks below the frontier do no work; the last of them hands on what came of them before."""
         below = self.blocks[: self.frontier]
-        given = (states, None) if self.shape.blocks_return_pairs else states
+
+        def returned(found: Tensor) -> Any:
+            return (found, None) if self.shape.blocks_return_pairs else found
+
+        def last(*_: Any, **__: Any) -> Any:
+            layout = current()
+            return returned(states if layout is None else layout.join(states))
+
         try:
             for block in below:
-                block.forward = lambda *_, **__: given
+                block.forward = lambda hidden, *_, **__: returned(hidden)
+            below[-1].forward = last
             yield
         finally:
             for block in below:
@@ -200,22 +217,23 @@ class Encoder(nn.Module):
             return self._hidden(batch)
 
     def _hidden(self, batch: Batch) -> Tensor:
-        options: dict[str, Any] = {}
-        if self.prompt is None:
-            if batch.types is not None:
-                options["token_type_ids"] = batch.types
-            output = self.backbone(input_ids=batch.ids, attention_mask=batch.mask, **options)
-            return cast(Tensor, output.last_hidden_state)
-        prompt = self.prompt()  # [l, e]
-        length = prompt.shape[0]
-        embeddings = torch.cat(
-            [prompt.expand(batch.ids.shape[0], -1, -1), self.words(batch.ids)], dim=1
-        )  # [B, l + T, e]
-        mask = nn.functional.pad(batch.mask, (length, 0), value=1)
-        if batch.types is not None:
-            options["token_type_ids"] = nn.functional.pad(batch.types, (length, 0), value=0)
-        output = self.backbone(inputs_embeds=embeddings, attention_mask=mask, **options)
-        return cast(Tensor, output.last_hidden_state)[:, length:]
+        read, mask, types, before = {"input_ids": batch.ids}, batch.mask, batch.types, 0
+        if self.prompt is not None:
+            prompt = self.prompt()  # [l, e]
+            before = prompt.shape[0]
+            words = self.words(batch.ids)  # [B, T, e]
+            read = {"inputs_embeds": torch.cat([prompt.expand(len(words), -1, -1), words], dim=1)}  # [B, l + T, e]
+            mask = nn.functional.pad(mask, (before, 0), value=1)
+            types = None if types is None else nn.functional.pad(types, (before, 0), value=0)
+        if types is not None:
+            read["token_type_ids"] = types
+        if batch.lengths is None or not self.joins:
+            return cast(Tensor, self.backbone(**read, attention_mask=mask).last_hidden_state)[:, before:]
+        layout = Layout.of([before + length for length in batch.lengths], mask.shape[1])
+        positions = layout.positions(self.shape.first_position).to(mask.device)
+        with standing(layout):
+            output = self.backbone(**{name: layout.join(one) for name, one in read.items()}, position_ids=positions)
+        return layout.pad(output.last_hidden_state, mask.shape[1])[:, before:]
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits [B, C], float32."""

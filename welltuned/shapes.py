@@ -51,6 +51,7 @@ class Shape:
         layers, hidden, heads, intermediate, vocab: L, d, h, f, V.
         embedding: e, the width of word embeddings (before any projection to d).
         positions: tokens a row can have at most (after the family's offset).
+        first_position: the number of a row's first position.
         blocks: module path of the list of blocks below the backbone.
         blocks_return_pairs: whether a block returns its hidden states in a pair with attention weights.
         matrices: the linear maps of a block.
@@ -79,6 +80,7 @@ class Shape:
     classes: int = 2
     head: str = "mean"
     blocks_return_pairs: bool = False
+    first_position: int = 0
 
     @property
     def block_parameters(self) -> int:
@@ -196,8 +198,9 @@ def _bert(config: Mapping[str, Any]) -> Shape:
 
 def _roberta(config: Mapping[str, Any]) -> Shape:
     """RoBERTa numbers positions from padding_idx + 1 on, so that many fewer are usable."""
-    usable = config["max_position_embeddings"] - config.get("pad_token_id", 1) - 1
-    return replace(Shape(family="roberta", **_post_norm(config, _BERT_PATHS)), positions=usable)
+    first = config.get("pad_token_id", 1) + 1
+    shape = Shape(family="roberta", **_post_norm(config, _BERT_PATHS))
+    return replace(shape, positions=shape.positions - first, first_position=first)
 
 
 def _electra(config: Mapping[str, Any]) -> Shape:

@@ -251,7 +251,7 @@ class Training:
         return in_pieces(whole, at_once, len(rows), "training", self._begin_anew)
 
     def _pieces(self, rows: Ints, most: int) -> list[Ints]:
-        return self.train.pieces(rows, self.compute.tokens_at_once, most)
+        return self.train.pieces(rows, self.compute.tokens_at_once, most, joined=self.encoder.joins)
 
     def _begin_anew(self, rows: int, told: str) -> None:
         self._optimizer.zero_grad(set_to_none=True)

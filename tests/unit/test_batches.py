@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from welltuned.batches import (
+    A_PIECE,
     TokenizedSplit,
+    cut_evenly,
     cut_where_it_pays,
     epoch_batches,
     longest_first,
@@ -243,8 +245,8 @@ def padded_width(length: int) -> int:
 
 
 def cost_of(cut: list[list[int]], tokens: int) -> float:
-    """Tokens with padding, and a sixteenth of the most tokens for every piece."""
-    return sum(len(piece) * padded_width(max(piece)) + tokens / 16 for piece in cut)
+    """Tokens with padding, and a part of the most tokens for every piece."""
+    return sum(len(piece) * padded_width(max(piece)) + tokens / A_PIECE for piece in cut)
 
 
 def all_cuts(lengths: list[int]) -> list[list[list[int]]]:
@@ -275,11 +277,30 @@ def test_a_long_row_does_not_make_short_ones_as_long() -> None:
     assert cut_where_it_pays(lengths[:0], 4096, 32) == []
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=80), st.integers(1, 500) | st.none(), st.integers(1, 64))
-def test_pieces_are_the_rows_in_their_order(lengths: list[int], tokens: int | None, most: int) -> None:
+@given(st.lists(st.integers(1, 100), max_size=40), st.integers(1, 400), st.integers(1, 40))
+def test_rows_end_to_end_are_cut_evenly(lengths: list[int], tokens: int, most: int) -> None:
+    pieces = [lengths[one] for one in cut_evenly(np.array(lengths, np.int64), tokens, most)]
+    assert [length for piece in pieces for length in piece] == lengths
+    assert all(len(piece) == 1 or (len(piece) <= most and sum(piece) <= tokens) for piece in pieces)
+    if len(lengths) <= most and sum(lengths) <= tokens:
+        assert len(pieces) == (len(lengths) > 0)
+
+
+def test_pieces_of_equal_rows_are_equal() -> None:
+    assert [len(range(9)[one]) for one in cut_evenly(np.full(9, 50), 400, 4)] == [3, 3, 3]
+    assert [len(range(64)[one]) for one in cut_evenly(np.full(64, 100), 6144, 64)] == [32, 32]
+
+
+@given(
+    st.lists(st.integers(1, 300), min_size=1, max_size=80),
+    st.integers(1, 500) | st.none(),
+    st.integers(1, 64),
+    st.booleans(),
+)
+def test_pieces_are_the_rows_in_their_order(lengths: list[int], tokens: int | None, most: int, joined: bool) -> None:
     split = ragged(lengths)
     rows = longest_first(split)
-    pieces = split.pieces(rows, tokens, most)
+    pieces = split.pieces(rows, tokens, most, joined=joined)
     assert np.concatenate(pieces).tolist() == rows.tolist()
     assert max(map(len, pieces)) <= most
     if tokens is None:

@@ -94,7 +94,7 @@ def test_a_prompt_of_word_embeddings_is_those_words(family: str, engine: str, ti
     tokens = torch.arange(20, 27)
     before = torch.cat([tokens[None], row.ids], dim=1)
     types = None if row.types is None else torch.zeros_like(before)
-    joined = replace(row, ids=before, mask=torch.ones_like(before), types=types)
+    joined = replace(row, ids=before, mask=torch.ones_like(before), types=types, lengths=(before.shape[1],))
     with torch.no_grad():
         plain = encoder.hidden(joined)[:, len(tokens) :]
         without = encoder.hidden(row)

@@ -87,7 +87,8 @@ def _worst(encoder: Encoder, rows: int, tokens: int, compute: Compute) -> Batch:
     """[B, T] rows without any padding; what the tokens are does not matter to memory."""
     ids = torch.randint(encoder.shape.vocab // 2, encoder.shape.vocab, (rows, tokens))
     labels = torch.zeros(rows, dtype=torch.int64)
-    return Batch(ids, torch.ones_like(ids), None, labels, torch.arange(rows)).to(compute.device)
+    lengths = (tokens,) * rows
+    return Batch(ids, torch.ones_like(ids), None, labels, torch.arange(rows), lengths=lengths).to(compute.device)
 
 
 def peak(device: torch.device) -> int:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from welltuned.engine.dropout import kept_of_256
-from welltuned.engine.rows import row_attention
+from welltuned.engine.rows import row_attention, seen_through
+from welltuned.joined import Layout, current
 
 NAME = "welltuned"
 
@@ -33,21 +35,64 @@ def attention(
 
     Args:
         module: the attention layer; dropout applies only in its training mode.
-        query, key, value: [B, h, T, d/h].
-        attention_mask: [B, 1, T, T], additive, or None.
+        query, key, value: [B, h, T, d/h]; of rows that stand end to end [1, h, N, d/h].
+        attention_mask: as :func:`mask_of` makes it.
         scaling: default 1 / sqrt(d/h).
         dropout: drop rate of the attention weights.
 
     Returns:
-        The output [B, T, h, d/h]; the weights are not kept.
+        The output [B, T, h, d/h], or [1, N, h, d/h]; the weights are not kept.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     threshold = kept_of_256(dropout) if module.training else 256
+    layout = current()
     if 0 < threshold < 256:
-        return row_attention(query, key, value, attention_mask, scale, threshold), None
+        rows, heads, tokens, width = query.shape
+        if layout is None:
+            layout, attention_mask = seen_through(attention_mask, rows, tokens)
+        q, k, v = (one.transpose(1, 2).reshape(-1, heads, width) for one in (query, key, value))  # [B * T, h, d/h]
+        out = row_attention(q, k, v, attention_mask, layout, scale, threshold)
+        return out.view(rows, tokens, heads, width), None
     mask = None if attention_mask is None else attention_mask.to(query.dtype)
-    out = scaled_dot_product_attention(query, key, value, mask, scale=scale).transpose(1, 2)
+    if layout is None:
+        out = scaled_dot_product_attention(query, key, value, mask, scale=scale).transpose(1, 2)
+    else:
+        out = _by_groups(query, key, value, mask, layout, scale)
     return (out if threshold else out * 0).contiguous(), None
+
+
+def _by_groups(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, layout: Layout, scale: float) -> Tensor:
+    """Torch's fused kernel for the rows of each group: [1, h, N, k] -> [1, N, h, k].
+
+    Args:
+        mask: [1, 1, T, T], of what is hidden besides padding.
+    """
+    sizes, found = [group.count * group.tokens for group in layout.groups], []
+    parts = zip(*(one.split(sizes, dim=2) for one in (query, key, value)), strict=True)
+    for group, part in zip(layout.groups, parts, strict=True):
+        q, k, v = (one[0].unflatten(1, (group.count, group.tokens)).transpose(0, 1) for one in part)  # [R, h, t, k]
+        hidden = None if mask is None else mask[..., : group.tokens, : group.tokens]
+        lengths = layout.lengths[group.rows]
+        if min(lengths) < group.tokens:
+            padded = torch.arange(group.tokens) >= torch.tensor(lengths)[:, None, None, None]  # [R, 1, 1, t]
+            own = torch.zeros(padded.shape, dtype=query.dtype).masked_fill_(padded, torch.finfo(query.dtype).min)
+            hidden = own if hidden is None else own + hidden
+        out = scaled_dot_product_attention(q, k, v, hidden, scale=scale)  # [R, h, t, k]
+        found.append(out.transpose(1, 2).flatten(0, 1))
+    return torch.cat(found).unsqueeze(0)
+
+
+def mask_of(batch_size: int, q_length: int, kv_length: int, attention_mask: Tensor | None = None, **given: Any) -> Any:
+    """The additive mask of a padded batch; of rows that stand end to end, what is hidden from each besides padding.
+
+    Returns:
+        [B, 1, T, T], or [1, 1, T, T] for all rows; None where nothing is hidden.
+    """
+    layout = current()
+    if layout is not None:
+        batch_size, attention_mask = 1, None
+        q_length = kv_length = max(layout.strides)
+    return eager_mask(batch_size, q_length, kv_length, attention_mask=attention_mask, **given)
 
 
 def use_fast_attention(backbone: PreTrainedModel) -> bool:
@@ -55,6 +100,6 @@ def use_fast_attention(backbone: PreTrainedModel) -> bool:
     if not getattr(backbone, "_supports_sdpa", False):
         return False
     AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, eager_mask)
+    AttentionMaskInterface.register(NAME, mask_of)
     backbone.set_attn_implementation(NAME)
     return True

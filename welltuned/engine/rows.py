@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from welltuned.engine.dropout import draw_mask
+from welltuned.joined import Layout
 
 CACHED = 3_000_000
 """Weights of so many bytes are worked on at once."""
@@ -39,94 +40,87 @@ class _Piece:
     """Some rows with all their heads, or some heads of one row.
 
     Attributes:
+        start: the first row's first token, of the N.
+        rows: R.
+        stride: tokens that each row takes up.
+        heads: g of the h.
         tokens: t, of the longest row.
         lengths: of the rows, where they differ.
-        mask: additive, broadcasts over [R, g, t, t]; where more is hidden than padding.
+        at: where its weights begin in a store.
+        mask: [t, t], additive; where more is hidden than padding.
     """
 
-    rows: slice
+    start: int
+    rows: int
+    stride: int
     heads: slice
     tokens: int
     lengths: Sequence[int] | None
+    at: int
     mask: Tensor | None
 
+    @property
+    def weights(self) -> int:
+        """R * g * t * t."""
+        return int(self.rows * (self.heads.stop - self.heads.start) * self.tokens**2)
+
+    def _part(self, tensor: Tensor) -> Tensor:
+        """[R, stride, g, k] of a tensor [N, h, k]."""
+        whole = tensor[self.start : self.start + self.rows * self.stride, self.heads]
+        return whole.view(self.rows, self.stride, *whole.shape[1:])
+
     def of(self, tensor: Tensor) -> Tensor:
-        """[R * g, t, k] of a tensor [B, h, T, k]."""
-        part = tensor[self.rows, self.heads, : self.tokens]
+        """[R * g, t, k] of a tensor [N, h, k]."""
+        part = self._part(tensor)[:, : self.tokens].transpose(1, 2)
         return part.reshape(-1, self.tokens, tensor.shape[-1])
 
     def stored(self, tensor: Tensor) -> Tensor:
-        """[R * g, t, t] of a store [B, h * T * T], where a piece's numbers stand without gaps."""
-        area = self.tokens**2
-        count = (self.rows.stop - self.rows.start) * (self.heads.stop - self.heads.start)
-        start = self.rows.start * tensor.shape[1] + self.heads.start * area
-        return tensor.view(-1)[start : start + count * area].view(count, self.tokens, self.tokens)
+        """[R * g, t, t] of a store, where a piece's numbers stand without gaps."""
+        return tensor[self.at : self.at + self.weights].view(-1, self.tokens, self.tokens)
 
     def hide(self, scores: Tensor) -> None:
         """Minus infinity for the scores [R * g, t, t] of what is not seen."""
-        of_rows = scores.view(self.rows.stop - self.rows.start, -1, self.tokens, self.tokens)
+        of_rows = scores.view(self.rows, -1, self.tokens, self.tokens)
         if self.mask is not None:
             of_rows.add_(self.mask)
         for row, length in enumerate(self.lengths or ()):
             of_rows[row, :, :, length:] = float("-inf")
 
     def put(self, tensor: Tensor, part: Tensor) -> None:
-        """Write [R * g, t, k] into a tensor [B, T, h, k], and nothing behind it."""
-        to = tensor[self.rows, : self.tokens, self.heads]  # [R, t, g, k]
-        to.copy_(part.view(to.shape[0], to.shape[2], self.tokens, -1).transpose(1, 2))
-        if self.tokens < tensor.shape[1]:
-            tensor[self.rows, self.tokens :, self.heads] = 0
+        """Write [R * g, t, k] into a tensor [N, h, k], and nothing behind it."""
+        to = self._part(tensor)  # [R, stride, g, k]
+        to[:, : self.tokens] = part.view(self.rows, -1, self.tokens, part.shape[-1]).transpose(1, 2)
+        if self.tokens < self.stride:
+            to[:, self.tokens :] = 0
 
 
-def _pieces(mask: Tensor | None, rows: int, heads: int, tokens: int, limit: int) -> list[_Piece]:
+def _pieces(
+    mask: Tensor | None, lengths: Sequence[int], strides: Sequence[int], heads: int, limit: int
+) -> list[_Piece]:
     """All rows and heads, cut so that a piece has at most ``limit`` weights where it can.
 
-    Rows side by side are those that follow one another and have nearly the same length.
+    Rows side by side are those that follow one another, take up as much, and have nearly the same length.
     """
-    seen, found, at = _visible(mask, rows, tokens), [], 0
-    while at < rows:
-        longest, extra = seen[at]
-        own, end = longest**2, at + 1
-        while extra is None and end < rows and seen[end][1] is None:
-            longer = max(longest, seen[end][0])
-            area, together = longer**2, own + seen[end][0] ** 2
-            if (end + 1 - at) * heads * area > limit or together < FULL * (end + 1 - at) * area:
+    found, row, start, at = [], 0, 0, 0
+    of_each_row = mask is not None and len(mask) > 1
+    while row < len(lengths):
+        longest, own, end = lengths[row], lengths[row] ** 2, row + 1
+        while end < len(lengths) and strides[end] == strides[row] and not of_each_row:
+            longer = max(longest, lengths[end])
+            area, together = longer**2, own + lengths[end] ** 2
+            if (end + 1 - row) * heads * area > limit or together < FULL * (end + 1 - row) * area:
                 break
             longest, own, end = longer, together, end + 1
-        own_lengths = [length for length, _ in seen[at:end]]
-        size = heads if end > at + 1 else max(1, limit // longest**2)
-        found += [
-            _Piece(
-                slice(at, end),
-                slice(start, min(heads, start + size)),
-                longest,
-                own_lengths if min(own_lengths) < longest else None,
-                extra,
-            )
-            for start in range(0, heads, size)
-        ]
-        at = end
-    return found
-
-
-_seen: tuple[weakref.ref[Tensor], int, list[tuple[int, Tensor | None]]] | None = None
-
-
-def _visible(mask: Tensor | None, rows: int, tokens: int) -> list[tuple[int, Tensor | None]]:
-    """For each row its length, and its part of the additive mask [B, 1, T, T] where that hides more than padding.
-
-    All layers of a model share their masks, so the answer for the last one is kept.
-    """
-    global _seen
-    if mask is None:
-        return [(tokens, None)] * rows
-    if _seen is not None and _seen[0]() is mask and _seen[1] == mask._version:
-        return _seen[2]
-    visible = mask[:, 0] == 0  # [B, T, T]
-    lengths = (visible.any(dim=1) * torch.arange(1, tokens + 1)).amax(dim=1).tolist()
-    whole = [bool(visible[row, :length, :length].all()) for row, length in enumerate(lengths)]
-    found = [(length, None if whole[row] else mask[row, 0, :length, :length]) for row, length in enumerate(lengths)]
-    _seen = (weakref.ref(mask), mask._version, found)
+        differ = list(lengths[row:end]) if min(lengths[row:end]) < longest else None
+        hidden = None if mask is None else mask[row if of_each_row else 0, 0, :longest, :longest]
+        size = heads if end > row + 1 else max(1, limit // longest**2)
+        for first in range(0, heads, size):
+            some = slice(first, min(heads, first + size))
+            piece = _Piece(start, end - row, strides[row], some, longest, differ, at, hidden)
+            found.append(piece)
+            at += piece.weights
+        start += sum(strides[row:end])
+        row = end
     return found
 
 
@@ -154,34 +148,48 @@ def _exponentials(scores: Tensor, out: Tensor) -> Tensor:
 
 @torch.library.custom_op("welltuned::attend", mutates_args=())
 def _attend(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, threshold: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    lengths: Sequence[int],
+    strides: Sequence[int],
+    scale: float,
+    threshold: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The output [B, T, h, k], and for backward E, what dropout kept, and 1 / (q l) [B, h, T, 1]."""
-    rows, heads, tokens, width = query.shape
-    out = query.new_empty(rows, tokens, heads, width)
-    weights = query.new_empty(rows, heads * tokens**2)
-    keep = torch.empty(rows, heads * tokens**2, dtype=torch.uint8)
-    shares = torch.empty(rows, heads, tokens, 1, dtype=_wide(query.dtype))
+    """The output [N, h, k], and for backward E, what dropout kept, and 1 / (q l) [N, h, 1]."""
+    pieces = _pieces(mask, lengths, strides, query.shape[1], CACHED // query.itemsize)
+    out, weights, keep, shares = _stores(query, pieces)
     with torch.autocast("cpu", enabled=False):
-        for piece in _pieces(mask, rows, heads, tokens, CACHED // query.itemsize):
+        for piece in pieces:
             scores = torch.bmm(piece.of(query) * scale, piece.of(key).transpose(1, 2))
             piece.hide(scores)
             e, kept = piece.stored(weights), piece.stored(keep)
             share = (256 / threshold) / _exponentials(scores, e)
             draw_mask(kept, threshold)
             piece.put(out, torch.bmm(_kept(kept, e), piece.of(value)) * share)
-            to = shares[piece.rows, piece.heads, : piece.tokens]
-            to.copy_(share.view(to.shape))
+            piece.put(shares, share)
     return out, weights, keep, shares
 
 
-@_attend.register_fake
-def _(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, threshold: int) -> Any:  # noqa: ARG001
-    rows, heads, tokens, width = query.shape
-    out = query.new_empty(rows, tokens, heads, width)
-    weights = query.new_empty(rows, heads * tokens**2)
-    shares = query.new_empty(rows, heads, tokens, 1, dtype=_wide(query.dtype))
+def _stores(query: Tensor, pieces: Sequence[_Piece]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    weights = query.new_empty(sum(piece.weights for piece in pieces))
+    shares = query.new_empty(*query.shape[:2], 1, dtype=_wide(query.dtype))
+    out = torch.empty_like(query, memory_format=torch.contiguous_format)
     return out, weights, torch.empty_like(weights, dtype=torch.uint8), shares
+
+
+@_attend.register_fake
+def _(
+    query: Tensor,
+    key: Tensor,  # noqa: ARG001
+    value: Tensor,  # noqa: ARG001
+    mask: Tensor | None,
+    lengths: Sequence[int],
+    strides: Sequence[int],
+    *_: Any,
+) -> Any:
+    return _stores(query, _pieces(mask, lengths, strides, query.shape[1], CACHED // query.itemsize))
 
 
 @torch.library.custom_op("welltuned::attend_backward", mutates_args=())
@@ -195,17 +203,18 @@ def _attend_backward(
     weights: Tensor,
     keep: Tensor,
     shares: Tensor,
+    lengths: Sequence[int],
+    strides: Sequence[int],
     scale: float,
     threshold: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients [B, T, h, k] of query, key and value, from that of the output."""
-    rows, heads, tokens, width = query.shape
-    gradients = [query.new_empty(rows, tokens, heads, width) for _ in range(3)]
-    upstream, dtype = upstream.transpose(1, 2), query.dtype  # dO [B, h, T, k]
-    along = (upstream * out.transpose(1, 2)).sum(dim=-1, keepdim=True, dtype=shares.dtype)  # [B, h, T, 1]
+    """Gradients [N, h, k] of query, key and value, from that of the output."""
+    gradients = [torch.empty_like(out) for _ in range(3)]
+    dtype = query.dtype
+    along = (upstream * out).sum(dim=-1, keepdim=True, dtype=shares.dtype)  # [N, h, 1]
     along = along.mul_(shares).mul_(scale * threshold / 256).to(dtype)  # s r
     with torch.autocast("cpu", enabled=False):
-        for piece in _pieces(mask, rows, heads, tokens, CACHED // query.itemsize):
+        for piece in _pieces(mask, lengths, strides, query.shape[1], CACHED // query.itemsize):
             e, above = piece.stored(weights), (piece.of(upstream) * piece.of(shares)).to(dtype)  # E, A
             kept = _kept(piece.stored(keep), e)  # D
             inner = torch.bmm(above, (piece.of(value) * scale).transpose(1, 2)).mul_(kept)
@@ -217,40 +226,66 @@ def _attend_backward(
 
 
 @_attend_backward.register_fake
-def _(upstream: Tensor, query: Tensor, *_: Any, **__: Any) -> Any:  # noqa: ARG001
-    rows, heads, tokens, width = query.shape
-    one, two, three = (query.new_empty(rows, tokens, heads, width) for _ in range(3))
+def _(upstream: Tensor, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, out: Tensor, *_: Any) -> Any:  # noqa: ARG001
+    one, two, three = (torch.empty_like(out) for _ in range(3))
     return one, two, three
 
 
 class _RowAttention(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, threshold: int
-    ) -> Tensor:
-        out, weights, keep, shares = _attend(query, key, value, mask, scale, threshold)
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *given: Any) -> Tensor:
+        out, weights, keep, shares = _attend(query, key, value, mask, *given)
         ctx.save_for_backward(query, key, value, mask, out, weights, keep, shares)
-        ctx.numbers = scale, threshold
+        ctx.given = given
         return cast(Tensor, out)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        found = _attend_backward(gradients[0], *ctx.saved_tensors, *ctx.numbers)
-        return (*(one.transpose(1, 2) for one in found), None, None, None)
+        found = _attend_backward(gradients[0], *ctx.saved_tensors, *ctx.given)
+        return (*found, None, None, None, None, None)
 
 
 def row_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, threshold: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    layout: Layout,
+    scale: float,
+    threshold: int,
 ) -> Tensor:
-    """O = (m * P / q) V, row by row.
+    """O = (m * P / q) V, a few rows at a time.
 
     Args:
-        query, key, value: [B, h, T, k] on a CPU.
-        mask: [B, 1, T, T], additive, 0 where a key is seen; rows are padded on the right. Or None.
+        query, key, value: [N, h, k] on a CPU, row after row.
+        mask: [B or 1, 1, T, T], additive, 0 where a key is seen: what is hidden besides padding. Or None.
+        layout: where rows stand in the N.
         scale: s.
         threshold: keep rate q times 256, 1 to 256; at 256 nothing is dropped.
 
     Returns:
-        [B, T, h, k]; without meaning at a row's padding.
+        [N, h, k]; without meaning at a row's padding.
     """
-    return cast(Tensor, _RowAttention.apply(query, key, value, mask, scale, threshold))
+    given = (list(layout.lengths), list(layout.strides), scale, threshold)
+    return cast(Tensor, _RowAttention.apply(query, key, value, mask, *given))
+
+
+_seen: tuple[weakref.ref[Tensor], int, tuple[Layout, Tensor | None]] | None = None
+
+
+def seen_through(mask: Tensor | None, rows: int, tokens: int) -> tuple[Layout, Tensor | None]:
+    """How the rows of a padded batch stand, by its additive mask [B, 1, T, T], and the mask if it hides more than that.
+
+    All layers of a model share their masks, so the answer for the last one is kept.
+    """
+    global _seen
+    if mask is None:
+        return Layout((tokens,) * rows, (tokens,) * rows), None
+    if _seen is not None and _seen[0]() is mask and _seen[1] == mask._version:
+        return _seen[2]
+    visible = mask[:, 0] == 0  # [B, T, T]
+    lengths = (visible.any(dim=1) * torch.arange(1, tokens + 1)).amax(dim=1).tolist()
+    hides_padding_alone = all(bool(visible[row, :length, :length].all()) for row, length in enumerate(lengths))
+    found = Layout(tuple(lengths), (tokens,) * rows), None if hides_padding_alone else mask
+    _seen = (weakref.ref(mask), mask._version, found)
+    return found

@@ -22,6 +22,7 @@ from welltuned.batches import A_PIECE, TokenizedSplit, sorted_batches
 from welltuned.encoders import Encoder, LinearHead
 from welltuned.engine import Compute
 from welltuned.frontier.store import LIMIT, Kept, Store
+from welltuned.joined import A_GROUP, MULTIPLE
 from welltuned.record import installed_versions, processor_name
 
 __all__ = ["LIMIT", "Constant", "Kept", "Store", "constant", "identity"]
@@ -65,7 +66,7 @@ class Constant:
         started = time.perf_counter()
         encoder.eval()
         with compute.weights_held():
-            for batch in sorted_batches(split, batch_size, compute.tokens_at_once):
+            for batch in sorted_batches(split, batch_size, compute.tokens_at_once, joined=encoder.joins):
                 moved = batch.to(compute.device)
                 with compute.arithmetic():
                     hidden = encoder.below(moved)  # [B, T, d]
@@ -104,6 +105,7 @@ def identity(
         "weights": weights_hash,
         "rows": batch_size,
         "at_once": [compute.tokens_at_once, A_PIECE],
+        "joined": [A_GROUP, MULTIPLE] if encoder.joins else None,
         "max_length": split.max_length,
         "types": split.has_types,
         "precision": compute.precision,

@@ -108,7 +108,7 @@ def measure_step(
 
 def _make_state(encoder: Encoder, batch: Batch, compute: Compute, optimizer: torch.optim.Optimizer) -> None:
     """One step on a single row, so that the optimizer has its state."""
-    single = {name: value[:1] for name, value in vars(batch).items() if isinstance(value, Tensor)}
+    single = {name: value[:1] for name, value in vars(batch).items() if value is not None}
     _loss(encoder, Batch(**{**vars(batch), **single}).to(compute.device), compute).backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

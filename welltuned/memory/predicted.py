@@ -14,8 +14,8 @@ processor without bf16 imitates it.
 For a block of BERT trained whole in fp32 with dropout on the fast engine, by hand: with u = 4*B*T*d and
 s = 4*B*h*T*T, one block keeps for backward its input, Q, K, V, the attention's output and two inputs and one output of
 norms (8u), the feed-forward part before and after its activation (2u*f/d), the masks of two dropouts (u/2), and of
-attention the weights and what dropout kept (5s/4) and the sums of the weights' rows (4*B*h*T); and all blocks share one
-mask of 4*B*T*T. The test of this module holds the played form against it.
+attention the weights and what dropout kept (5s/4) and the sums of the weights' rows (4*B*h*T). The test of this module
+holds the played form against it. Rows have no padding: one that has takes less, as rows go through end to end.
 """
 
 from __future__ import annotations
@@ -228,7 +228,8 @@ def _played(
     """Bytes alive at each moment of some work on a batch of this size, and the moment that the work tells."""
     ids = torch.zeros(rows, tokens, dtype=torch.int64, device=compute.device)
     labels = torch.zeros(rows, dtype=torch.int64, device=compute.device)
-    batch = Batch(ids, torch.ones_like(ids), None, labels, torch.zeros_like(labels))
+    lengths = (tokens,) * rows
+    batch = Batch(ids, torch.ones_like(ids), None, labels, torch.zeros_like(labels), lengths=lengths)
     meter = StorageMeter()
     meter.ignore([*encoder.parameters(), *encoder.buffers(), ids, batch.mask, labels, batch.rows])
     with meter:

@@ -11,7 +11,9 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from welltuned.engine.attention import NAME, attention, use_fast_attention
 from welltuned.engine.dropout import kept_of_256, seed_dropout
-from welltuned.engine.rows import _pieces, row_attention
+from welltuned.engine.rows import _pieces, seen_through
+from welltuned.engine.rows import row_attention as of_rows
+from welltuned.joined import current
 from welltuned.pretrained import Pretrained
 
 Find = Callable[[str], Pretrained]
@@ -29,11 +31,22 @@ def padding_mask(tokens: int = 7) -> Tensor:
     return mask
 
 
+def row_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, threshold: int) -> Tensor:
+    """Of a padded batch: [B, h, T, k] each -> [B, T, h, k]."""
+    rows, heads, tokens, width = q.shape
+    layout, more = seen_through(mask, rows, tokens)
+    flat = (one.transpose(1, 2).reshape(-1, heads, width) for one in (q, k, v))
+    return of_rows(*flat, more, layout, scale, threshold).view(rows, tokens, heads, width)
+
+
 def by_rows(
     module: nn.Module, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scaling: float | None = None, **_: object
 ) -> tuple[Tensor, None]:
     """The form with dropout, at a rate that drops nothing."""
-    return row_attention(q, k, v, mask, q.shape[-1] ** -0.5 if scaling is None else scaling, 256), None
+    scale, layout = q.shape[-1] ** -0.5 if scaling is None else scaling, current()
+    if layout is None:
+        return row_attention(q, k, v, mask, scale, 256), None
+    return of_rows(*(one[0].transpose(0, 1) for one in (q, k, v)), mask, layout, scale, 256).unsqueeze(0), None
 
 
 @pytest.mark.parametrize("scaling", [None, 0.3])
@@ -125,8 +138,9 @@ def test_rows_of_like_length_go_side_by_side() -> None:
         mask[row, :, :, length:] = torch.finfo(torch.float32).min
     far = (torch.arange(tokens)[:, None] - torch.arange(tokens)).abs() > 2
     mask[4] = mask[4].masked_fill(far, torch.finfo(torch.float32).min)
-    cut = [(piece.rows.start, piece.rows.stop, piece.tokens) for piece in _pieces(mask, 5, 3, tokens, 10**6)]
-    assert cut == [(0, 3, 12), (3, 4, 4), (4, 5, 12)]
+    layout, _ = seen_through(mask[:4], 4, tokens)
+    cut = [(one.start, one.rows, one.tokens) for one in _pieces(None, layout.lengths, layout.strides, 3, 10**6)]
+    assert cut == [(0, 3, 12), (36, 1, 4)]
     together = row_attention(q, k, v, mask, 0.5, 256)
     for row, length in enumerate(lengths):
         alone = row_attention(*(x[row : row + 1] for x in (q, k, v)), mask[row : row + 1], 0.5, 256)
@@ -200,12 +214,14 @@ def test_weights_are_dropped_at_the_rate_and_scaled() -> None:
 
 @pytest.mark.parametrize("against", ["sdpa", "eager"])
 @pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize("joined", [False, True])
 @pytest.mark.parametrize("family", [name for name in FAMILIES if name != "deberta-v2"])
 def test_models_give_the_same_logits_and_gradients(
-    family: str, rows: bool, against: str, tiny: Find, monkeypatch: pytest.MonkeyPatch
+    family: str, joined: bool, rows: bool, against: str, tiny: Find, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rows differ in length, so that padding masks (and ModernBERT's sliding windows) take part."""
     encoder = tiny(family).encoder("mean", 2, 0)
+    encoder.told_apart_by = NAME if joined else None
     batch = whole(tokenized(tiny(family), n=6, longest=20))
     if rows:
         monkeypatch.setattr("welltuned.engine.attention.attention", by_rows)
@@ -214,6 +230,7 @@ def test_models_give_the_same_logits_and_gradients(
         if implementation == NAME:
             assert use_fast_attention(encoder.backbone)
             assert encoder.backbone.config._attn_implementation == NAME
+            assert encoder.joins == joined
         else:
             encoder.backbone.set_attn_implementation(implementation)
         encoder.eval().zero_grad()
