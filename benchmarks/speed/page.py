@@ -1,6 +1,8 @@
-"""The figures of docs/speed.md, from benchmarks/results/speed.json, speed_pruned.json, speed_tried.json and bf16.json.
+"""The figures of docs/speed.md, from the files of benchmarks/results that are named below.
 
 python benchmarks/speed/page.py
+
+speed.json is what the last machine measured; speed_amx.json and speed_fp32.json are kept from machines of other kinds.
 """
 
 from __future__ import annotations
@@ -27,13 +29,7 @@ SHEET = "sheet: "
 
 def fill() -> None:
     """Draw the figure and write what was measured between the page's markers."""
-    for name, say in {
-        "speed": told,
-        "speed_fp32": told,
-        "speed_pruned": pruned,
-        "speed_tried": tried,
-        "bf16": reduced,
-    }.items():
+    for name, say in SAY.items():
         path = RESULTS / f"{name}.json"
         if not path.exists():
             continue
@@ -187,7 +183,14 @@ def draw(tasks: dict[str, Any]) -> None:
     figure.savefig(ROOT / "docs" / "figures" / "speed.png", dpi=110)
 
 
-SAY = {"speed": told, "speed_fp32": told, "speed_pruned": pruned, "speed_tried": tried, "bf16": reduced}
+SAY = {
+    "speed": told,
+    "speed_amx": told,
+    "speed_fp32": told,
+    "speed_pruned": pruned,
+    "speed_tried": tried,
+    "bf16": reduced,
+}
 """Of each file of results, what stands between its markers."""
 
 
