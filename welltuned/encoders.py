@@ -222,7 +222,7 @@ class Encoder(nn.Module):
             prompt = self.prompt()  # [l, e]
             before = prompt.shape[0]
             words = self.words(batch.ids)  # [B, T, e]
-            read = {"inputs_embeds": torch.cat([prompt.expand(len(words), -1, -1), words], dim=1)}  # [B, l + T, e]
+            read = {"inputs_embeds": torch.cat([prompt.expand(words.shape[0], -1, -1), words], dim=1)}  # [B, l + T, e]
             mask = nn.functional.pad(mask, (before, 0), value=1)
             types = None if types is None else nn.functional.pad(types, (before, 0), value=0)
         if types is not None:
