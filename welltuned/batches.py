@@ -299,20 +299,17 @@ A_PIECE = 24
 tokens that a pass takes; measured at 95 to 110 tokens in fp32 and at 300 to 450 in bf16."""
 
 
-def cut_where_it_pays(
-    lengths: Ints, tokens: int | None, most: int, apiece: float | None = None, multiple: int = PAD_MULTIPLE
-) -> list[slice]:
+def cut_where_it_pays(lengths: Ints, tokens: int | None, most: int, apiece: int | None = None) -> list[slice]:
     """Rows [n] in order of length in pieces, so that what is padded and what each piece costs is least together.
 
     A piece has no more than ``most`` rows and, padded to its longest row, than ``tokens`` tokens; a row that is longer
     by itself goes alone. Of all such cuts the best is found, from its last piece to the first (dynamic programming).
 
     Args:
-        apiece: what a piece costs, in tokens.
-        multiple: of tokens, that rows are padded to.
+        apiece: what a piece costs, in tokens; without, what a pass does.
     """
-    widths = -(-lengths // multiple) * multiple
-    price = apiece if apiece is not None else (tokens or 0) / A_PIECE
+    widths = -(-lengths // PAD_MULTIPLE) * PAD_MULTIPLE
+    price = apiece if apiece is not None else (tokens or 0) // A_PIECE
     cost, begins = np.zeros(len(widths) + 1), np.zeros(len(widths) + 1, np.int64)
     for end in range(1, len(widths) + 1):
         first = np.arange(max(0, end - most), end)

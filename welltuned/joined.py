@@ -4,8 +4,8 @@ Nearly all that an encoder does, it does token by token: embeddings, matrix prod
 rows that stand end to end it does this for tokens alone, whatever their lengths. Attention alone must know where each
 row ends, which :func:`current` tells it; positions are given, since each row begins anew.
 
-Rows that follow one another and are nearly of one length are padded to the longest of them, so that attention finds
-them as one tensor [R, t, ...] and need not go row by row.
+Rows that follow one another and are nearly of one length are padded to the longest of them (to a multiple of 8), so
+that attention finds them as one tensor [R, t, ...] and need not go row by row.
 
 Shapes (the letters of :mod:`welltuned.shapes`): a batch is [B, T, ...], joined [1, N, ...].
 """
@@ -24,12 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from welltuned.batches import cut_where_it_pays
+from welltuned.batches import PAD_MULTIPLE, cut_where_it_pays
 
 A_GROUP = 16
 """What a group costs attention beyond its tokens, in tokens."""
-MULTIPLE = 8
-"""Of tokens, that rows of a group are padded to: products over them run faster so."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +76,9 @@ class Layout:
             longest: T, which no row is padded beyond.
         """
         strides: list[int] = []
-        for group in cut_where_it_pays(np.asarray(lengths), None, len(lengths), A_GROUP, MULTIPLE):
+        for group in cut_where_it_pays(np.asarray(lengths), None, len(lengths), A_GROUP):
             own = lengths[group]
-            strides += [min(-(-max(own) // MULTIPLE) * MULTIPLE, longest)] * len(own)
+            strides += [min(-(-max(own) // PAD_MULTIPLE) * PAD_MULTIPLE, longest)] * len(own)
         return cls(tuple(lengths), tuple(strides))
 
     @property

@@ -246,7 +246,7 @@ def padded_width(length: int) -> int:
 
 def cost_of(cut: list[list[int]], tokens: int) -> float:
     """Tokens with padding, and a part of the most tokens for every piece."""
-    return sum(len(piece) * padded_width(max(piece)) + tokens / A_PIECE for piece in cut)
+    return sum(len(piece) * padded_width(max(piece)) + tokens // A_PIECE for piece in cut)
 
 
 def all_cuts(lengths: list[int]) -> list[list[list[int]]]:

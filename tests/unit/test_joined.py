@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from welltuned.batches import PAD_MULTIPLE
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare
-from welltuned.joined import MULTIPLE, Layout, current, standing
+from welltuned.joined import Layout, current, standing
 from welltuned.pretrained import Pretrained
 
 Find = Callable[[str], Pretrained]
@@ -30,7 +31,7 @@ def test_every_row_has_room_and_little_more(lengths: list[int], in_order: bool) 
     layout = Layout.of(lengths, max(lengths))
     assert layout.lengths == tuple(lengths)
     assert all(own <= stride <= max(lengths) for own, stride in zip(lengths, layout.strides, strict=True))
-    assert all(stride % MULTIPLE == 0 or stride == max(lengths) for stride in layout.strides)
+    assert all(stride % PAD_MULTIPLE == 0 or stride == max(lengths) for stride in layout.strides)
     assert layout.tokens == sum(layout.strides) <= len(lengths) * max(lengths)
     assert [row for group in layout.groups for row in range(len(lengths))[group.rows]] == list(range(len(lengths)))
     assert sum(group.count * group.tokens for group in layout.groups) == layout.tokens

@@ -22,7 +22,7 @@ from welltuned.batches import A_PIECE, TokenizedSplit, sorted_batches
 from welltuned.encoders import Encoder, LinearHead
 from welltuned.engine import Compute
 from welltuned.frontier.store import LIMIT, Kept, Store
-from welltuned.joined import A_GROUP, MULTIPLE
+from welltuned.joined import A_GROUP
 from welltuned.record import installed_versions, processor_name
 
 __all__ = ["LIMIT", "Constant", "Kept", "Store", "constant", "identity"]
@@ -105,7 +105,7 @@ def identity(
         "weights": weights_hash,
         "rows": batch_size,
         "at_once": [compute.tokens_at_once, A_PIECE],
-        "joined": [A_GROUP, MULTIPLE] if encoder.joins else None,
+        "joined": A_GROUP if encoder.joins else None,
         "max_length": split.max_length,
         "types": split.has_types,
         "precision": compute.precision,
