@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from welltuned.cli import main
 
@@ -153,10 +155,17 @@ def test_schemathesis_finds_nothing_in_many_tries(server: Started, schemathesis:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def _rows_inside_or_answered(client: httpx.Client) -> float:
+    """Rows that wait, and rows of batches that are computed."""
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    samples = {sample.name: sample.value for family in families for sample in family.samples}
+    return samples["welltuned_waiting_rows"] + samples.get("welltuned_batch_rows_sum", 0)
+
+
 def test_told_to_stop_it_answers_what_it_has_and_leaves_with_0(runs: Path) -> None:
     """Six requests inside are answered; a seventh, whose body never comes whole, is left behind in its time."""
     with (
-        serving(runs / "head", "--batch-rows", "1", "--drain-seconds", "4") as started,
+        serving(runs / "head", "--batch-rows", "1", "--drain-seconds", "8") as started,
         httpx.Client(base_url=started.address, timeout=30) as client,
         ThreadPoolExecutor(8) as pool,
     ):
@@ -164,8 +173,8 @@ def test_told_to_stop_it_answers_what_it_has_and_leaves_with_0(runs: Path) -> No
         with socket.create_connection((at.host, at.port or 0)) as stuck:
             stuck.sendall(HALF)
             asked = [pool.submit(client.post, "/predict", json={"items": [ROW] * 64}) for _ in range(6)]
-            while 'welltuned_batch_rows_count{model="head"}' not in client.get("/metrics").text:
-                pass
+            while _rows_inside_or_answered(client) < 6 * 64 - 1:  # one is being computed
+                time.sleep(0.01)
             started.process.send_signal(signal.SIGTERM)
             assert [one.result().status_code for one in asked] == [200] * 6
             assert client.get("/ready").status_code == 503
