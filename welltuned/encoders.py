@@ -7,8 +7,9 @@ A method never names a model. It asks the encoder for ``backbone``, ``blocks``, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -17,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from welltuned.batches import Batch
-from welltuned.joined import Layout, current, standing
+from welltuned.joined import Layout, Part, current, standing
 from welltuned.shapes import Shape
 
 
@@ -107,6 +108,29 @@ def native_parts(stock: PreTrainedModel) -> tuple[PreTrainedModel, NativeHead]:
     return backbone, NativeHead(stock, pooler)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Rows end to end, as a backbone reads them.
+
+    Attributes:
+        given: [1, N, ...] by the names of the backbone's arguments.
+        states: [1, N, d] at the frontier, where they were computed before.
+        layout: how the rows stand, the prompt's positions included.
+        width: T of the padded batch.
+        before: l, positions of the prompt.
+    """
+
+    given: dict[str, Tensor]
+    states: Tensor | None
+    layout: Layout
+    width: int
+    before: int
+
+    def padded(self, hidden: Tensor) -> Tensor:
+        """[1, N, d] -> [B, T - l, d], without the prompt's positions."""
+        return self.layout.pad(hidden, self.width)[:, self.before :]
+
+
 class _ReachedError(Exception):
     """Ends a forward pass where nothing above is wanted."""
 
@@ -187,21 +211,18 @@ class Encoder(nn.Module):
         raise RuntimeError("the block at the frontier was not called")
 
     @contextmanager
-    def _given(self, states: Tensor) -> Iterator[None]:
-        """The blocks below the frontier do no work; the last of them hands on what came of them before."""
-        below = self.blocks[: self.frontier]
+    def _given(self, states: Tensor | None) -> Iterator[None]:
+        """The blocks below the frontier do no work; the last of them hands on what came of them before, if it did."""
+        below = self.blocks[: self.frontier if states is not None else 0]
 
-        def returned(found: Tensor) -> Any:
+        def returned(found: Tensor | None) -> Any:
             return (found, None) if self.shape.blocks_return_pairs else found
-
-        def last(*_: Any, **__: Any) -> Any:
-            layout = current()
-            return returned(states if layout is None else layout.join(states))
 
         try:
             for block in below:
                 block.forward = lambda hidden, *_, **__: returned(hidden)
-            below[-1].forward = last
+            if len(below):
+                below[-1].forward = lambda *_, **__: returned(states)
             yield
         finally:
             for block in below:
@@ -209,31 +230,56 @@ class Encoder(nn.Module):
 
     def hidden(self, batch: Batch) -> Tensor:
         """Last hidden states [B, T, d] of a row's own tokens; the prompt's positions are left out."""
-        if batch.states is None:
-            return self._hidden(batch)
-        if self.frontier >= self.shape.layers:
+        if batch.states is not None and self.frontier >= self.shape.layers:
             return batch.states
+        if batch.lengths is not None and self.joins:
+            return self.read([self.reading(batch)])[0]
+        given, mask, before = self._inputs(batch)
         with self._given(batch.states):
-            return self._hidden(batch)
+            output = self.backbone(**given, attention_mask=mask)
+        return cast(Tensor, output.last_hidden_state)[:, before:]
 
-    def _hidden(self, batch: Batch) -> Tensor:
-        read, mask, types, before = {"input_ids": batch.ids}, batch.mask, batch.types, 0
+    def reading(self, batch: Batch) -> Reading:
+        """A batch of known lengths, its rows put end to end."""
+        given, mask, before = self._inputs(batch)
+        assert batch.lengths is not None
+        layout = Layout.of([before + length for length in batch.lengths], mask.shape[1])
+        positions = layout.positions(self.shape.first_position).to(mask.device)
+        joined = {name: layout.join(one) for name, one in given.items()}
+        states = None if batch.states is None else layout.join(batch.states)
+        return Reading({**joined, "position_ids": positions}, states, layout, mask.shape[1], before)
+
+    def read(self, readings: Sequence[Reading], parts: Sequence[Part] = ()) -> list[Tensor]:
+        """Last hidden states [B, T, d] of each; all go through the backbone at once.
+
+        Args:
+            parts: of the trainings that the readings are of, where they are several.
+        """
+        if len(readings) == 1:
+            given, states, layout = readings[0].given, readings[0].states, readings[0].layout
+        else:
+            given = {name: torch.cat([one.given[name] for one in readings], dim=1) for name in readings[0].given}
+            kept = [one.states for one in readings if one.states is not None]
+            states = torch.cat(kept, dim=1) if kept else None
+            layout = Layout.following([one.layout for one in readings])
+        with standing(layout, parts), self._given(states):
+            hidden = self.backbone(**given).last_hidden_state  # [1, N, d]
+        shares = hidden.split([one.layout.tokens for one in readings], dim=1)
+        return [one.padded(share) for one, share in zip(readings, shares, strict=True)]
+
+    def _inputs(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor, int]:
+        """What the backbone is given of a padded batch, the mask [B, T] beside it, and l; behind the prompt if any."""
+        given, mask, types, before = {"input_ids": batch.ids}, batch.mask, batch.types, 0
         if self.prompt is not None:
             prompt = self.prompt()  # [l, e]
             before = prompt.shape[0]
             words = self.words(batch.ids)  # [B, T, e]
-            read = {"inputs_embeds": torch.cat([prompt.expand(words.shape[0], -1, -1), words], dim=1)}  # [B, l + T, e]
+            given = {"inputs_embeds": torch.cat([prompt.expand(words.shape[0], -1, -1), words], dim=1)}  # [B, l + T, e]
             mask = nn.functional.pad(mask, (before, 0), value=1)
             types = None if types is None else nn.functional.pad(types, (before, 0), value=0)
         if types is not None:
-            read["token_type_ids"] = types
-        if batch.lengths is None or not self.joins:
-            return cast(Tensor, self.backbone(**read, attention_mask=mask).last_hidden_state)[:, before:]
-        layout = Layout.of([before + length for length in batch.lengths], mask.shape[1])
-        positions = layout.positions(self.shape.first_position).to(mask.device)
-        with standing(layout):
-            output = self.backbone(**{name: layout.join(one) for name, one in read.items()}, position_ids=positions)
-        return layout.pad(output.last_hidden_state, mask.shape[1])[:, before:]
+            given["token_type_ids"] = types
+        return given, mask, before
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits [B, C], float32."""

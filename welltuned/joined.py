@@ -4,6 +4,10 @@ Nearly all that an encoder does, it does token by token: embeddings, matrix prod
 rows that stand end to end it does this for tokens alone, whatever their lengths. Attention alone must know where each
 row ends, which :func:`current` tells it; positions are given, since each row begins anew.
 
+Rows of several trainings may stand end to end too. What is the same for all of them and goes token by token is then
+done at once; what is a training's own (its trained modules, its random stream) is done for its part alone, by
+:func:`by_part`.
+
 Rows that follow one another and are nearly of one length are padded to the longest of them (to a multiple of 8), so
 that attention finds them as one tensor [R, t, ...] and need not go row by row.
 
@@ -12,8 +16,8 @@ Shapes (the letters of :mod:`welltuned.shapes`): a batch is [B, T, ...], joined 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,6 +85,12 @@ class Layout:
             strides += [min(-(-max(own) // PAD_MULTIPLE) * PAD_MULTIPLE, longest)] * len(own)
         return cls(tuple(lengths), tuple(strides))
 
+    @classmethod
+    def following(cls, layouts: Sequence[Layout]) -> Layout:
+        """The rows of one after those of the other."""
+        lengths = (length for one in layouts for length in one.lengths)
+        return cls(tuple(lengths), tuple(stride for one in layouts for stride in one.strides))
+
     @property
     def tokens(self) -> int:
         """N."""
@@ -146,7 +156,21 @@ class _Pad(torch.autograd.Function):
         return _join(gradients[0], ctx.layout), None, None
 
 
+@dataclass(frozen=True)
+class Part:
+    """One training's rows among those of several.
+
+    Attributes:
+        layout: how they stand.
+        own: what is in place while work is done for this part alone.
+    """
+
+    layout: Layout
+    own: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
 _current: ContextVar[Layout | None] = ContextVar("layout", default=None)
+_parts: ContextVar[tuple[Part, ...]] = ContextVar("parts", default=())
 
 
 def current() -> Layout | None:
@@ -155,10 +179,36 @@ def current() -> Layout | None:
 
 
 @contextmanager
-def standing(layout: Layout) -> Iterator[None]:
-    """Within this block an encoder reads rows that stand like this."""
-    before = _current.set(layout)
+def standing(layout: Layout, parts: Sequence[Part] = ()) -> Iterator[None]:
+    """Within this block an encoder reads rows that stand like this.
+
+    Args:
+        parts: of several trainings, one after the other; they make up the whole layout.
+    """
+    before = _current.set(layout), _parts.set(tuple(parts))
     try:
         yield
     finally:
-        _current.reset(before)
+        _current.reset(before[0])
+        _parts.reset(before[1])
+
+
+def by_part(work: Callable[..., Tensor], *tensors: Tensor, dim: int = 1) -> Tensor:
+    """Work that each training does for itself: done for its part alone, as if nothing else stood beside it.
+
+    Args:
+        work: is given the part's place and its share of each tensor; without parts, 0 and the whole.
+        tensors: N tokens along ``dim``.
+
+    Returns:
+        What the work returned, N tokens along axis 1.
+    """
+    parts = _parts.get()
+    if not parts:
+        return work(0, *tensors)
+    shares = zip(*(one.split([part.layout.tokens for part in parts], dim) for one in tensors), strict=True)
+    found = []
+    for at, (part, share) in enumerate(zip(parts, shares, strict=True)):
+        with standing(part.layout), part.own():
+            found.append(work(at, *share))
+    return torch.cat(found, dim=1)

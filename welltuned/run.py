@@ -52,7 +52,8 @@ from welltuned.record import (
     write_json,
 )
 from welltuned.spec import RunSpec
-from welltuned.together import Together
+from welltuned.stages import shares_its_beginning
+from welltuned.together import Abreast, Company, Heads, can_go_abreast, share_frozen
 from welltuned.train import Fit, Training
 from welltuned.workbench import Clock, Splits, Workbench
 
@@ -137,11 +138,13 @@ def trial(spec: RunSpec, folder: Path, bench: Workbench, go_on: GoOn = always) -
 
 
 WORTH = 100
-"""Steps of a head from which on sharing them saves more than a second encoder costs."""
+"""Steps of a run from which on sharing them saves more than a second encoder costs."""
+SMALL = 8
+"""Runs share their passes where a batch has at most one such part of the tokens that a pass takes well."""
 
 
 def train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> None:
-    """Train at once what can be: linear heads on the same constant features.
+    """Train at once what can be: linear heads on the same constant features, small methods on short batches.
 
     Each of these runs then finds its training done. What can not be trained so, or fails, is left to the runs.
 
@@ -155,47 +158,53 @@ def train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> 
     alike: dict[str, list[RunSpec]] = {}
     for spec in specs:
         if resolve(spec.compute).engine == "fast" and spec.train.overfit is None:
-            alike.setdefault(_features_of(spec), []).append(spec)
+            alike.setdefault(_in_common(spec), []).append(spec)
     for group in alike.values():
-        shape, method = bench.model(group[0].model).shape, methods.build(group[0].method)
-        steps = [
-            math.ceil(len(bench.dataset(one.data).train) / one.train.batch_size) * one.train.epochs for one in group
-        ]
-        if len(group) < 2 or sum(steps) < WORTH * len(group):
-            continue
-        if group[0].model.head != "native" and method.frontier(shape) >= shape.layers:
+        per_epoch = math.ceil(len(bench.dataset(group[0].data).train) / group[0].train.batch_size)
+        if len(group) > 1 and per_epoch * sum(one.train.epochs for one in group) >= WORTH * len(group):
             with suppress(ResourceError, DivergedError):
-                _train_together(group, folder, bench)
+                _train_together(group, per_epoch, folder, bench)
 
 
-def _features_of(spec: RunSpec) -> str:
-    """What decides about the features and their batches."""
+def _in_common(spec: RunSpec) -> str:
+    """What decides about the rows of a batch and about everything that is frozen."""
     train = {"batch_size": spec.train.batch_size, "eval_batch_size": spec.train.eval_batch_size}
     return json.dumps([train, *(part.id for part in (spec.data, spec.model, spec.method, spec.compute))])
 
 
-def _train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> None:
+def _train_together(specs: Sequence[RunSpec], per_epoch: int, folder: Path, bench: Workbench) -> None:
     subjects = [_Subject(spec, bench) for spec in specs]
     subjects = [one for one in subjects if one.finished(folder / one.spec.name) is None]
     if len(subjects) < 2:
         return
-    first, trainings = subjects[0], []
+    first = subjects[0]
+    have_features = first.spec.model.head != "native" and first.encoder.frontier >= first.encoder.shape.layers
+    if not have_features:
+        subjects = [one for one in subjects if not shares_its_beginning(one.spec, specs, per_epoch)]
+        if len(subjects) < 2 or not (first.has_short_batches() and can_go_abreast(first.encoder)):
+            return
+        first = subjects[0]
+    trainings = []
     for one in subjects:
-        one.encoder.backbone = first.encoder.backbone  # nothing but their heads is their own
+        if have_features:
+            one.encoder.backbone = first.encoder.backbone  # nothing but their heads is their own
+        else:
+            share_frozen(one.encoder, first.encoder)
         rows = one.features()
         trainings.append(
             Training(
                 one.encoder, one.method, rows["train"], rows["dev"], one.spec.train, one.compute, progress.Observer()
             )
         )
-    together = Together(trainings, bench.observer)
+    company: Company = (Heads if have_features else Abreast)(trainings, bench.observer)
     ids = hashlib.sha256(" ".join(one.spec.id for one in subjects).encode()).hexdigest()
     identity = Identity(ids, first.dataset.hash, first.origin.weights_hash)
     require_writable(folder)
     store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
-    carry_through(together, store, bench.saving, bench.observer.say)
+    with bench.guard(first.compute).watching(first.encoder, first.encoder.blocks):
+        carry_through(company, store, bench.saving, bench.observer.say)
     for at, (one, training) in enumerate(zip(subjects, trainings, strict=True)):
-        if at not in together.diverged:
+        if at not in company.diverged:
             bench.stages.bring(one.spec, training.snapshot())
 
 
@@ -359,6 +368,11 @@ class _Subject:
         with bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
             carry_through(training, store, bench.saving, bench.observer.say, reached)
         return training.fit()
+
+    def has_short_batches(self) -> bool:
+        """Whether a training batch has few of the tokens that a pass takes well."""
+        own = self.rows()["train"].lengths.mean() + self.encoder.prompt_length
+        return bool(own * self.spec.train.batch_size * SMALL <= (self.compute.tokens_at_once or 0))
 
     def features(self) -> Splits:
         """The rows to learn from, with what never changes of them."""

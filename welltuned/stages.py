@@ -98,6 +98,12 @@ class Stages:
             self._states.append((_planned(spec, per_epoch), training.snapshot()))
 
 
+def shares_its_beginning(spec: RunSpec, others: Sequence[RunSpec], per_epoch: int) -> bool:
+    """Whether a run has a first epoch or more in common with another one of these."""
+    own = _planned(spec, per_epoch)
+    return any(own.shared(_planned(other, per_epoch)) >= per_epoch for other in others if other.id != spec.id)
+
+
 def _step(state: State) -> int:
     return int(state.numbers["step"])
 

@@ -19,7 +19,15 @@ from welltuned.answering import Logits, cross_entropy, predict
 from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
-from welltuned.engine import Compute, random_state, restore_random, seed_everything
+from welltuned.engine import (
+    Compute,
+    Stream,
+    dropout_state,
+    dropout_stream,
+    random_state,
+    restore_random,
+    seed_everything,
+)
 from welltuned.memory import fewer, in_pieces
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw, clipped, put_trained_back, rate, rate_of, set_rate, trained_tensors
@@ -196,15 +204,28 @@ class Training:
 
     def _take_step(self) -> None:
         started, rows = time.perf_counter(), self.rows_of_step()
+        self.follow(self.gradients(rows), len(rows), lambda: time.perf_counter() - started)
+        self._streams = random_state(self.compute)
+
+    def follow(self, found: Tensor, rows: int, seconds: Callable[[], float]) -> None:
+        """Take the step along the gradient that stands in what trains.
+
+        Args:
+            found: [2] float64, the mean loss of the step's rows and how many answers were right.
+            rows: how many they are.
+            seconds: asked at the end how long the step took.
+
+        Raises:
+            DivergedError: loss or gradient is not finite; weights and state are those before the step.
+        """
         set_rate(self._optimizer, self.rate_of_step())
-        found, name = self._gradients(rows), f"step {self._totals.steps + 1} of the epoch"
+        name = f"step {self._totals.steps + 1} of the epoch"
         loss, right, norm = clipped(found, self._trained, self.spec.max_grad_norm, name)
         self.watch.gradients()
         lr = rate_of(self._optimizer)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        self._streams = random_state(self.compute)
-        self.took(Step(len(rows), loss, int(right), norm, lr, time.perf_counter() - started))
+        self.took(Step(rows, loss, int(right), norm, lr, seconds()))
 
     def took(self, step: Step) -> None:
         """A step was taken, here or together with those of others: the sums of the epoch and the step go on."""
@@ -220,6 +241,14 @@ class Training:
         self.step += 1
         self.observer.advance(step.rows)
 
+    def stream(self) -> Stream:
+        """Its dropout's random stream, from where it stands now, for a step that is taken together with others'."""
+        return dropout_stream(self._streams[1]["dropout"])
+
+    def has_drawn(self, stream: Stream) -> None:
+        """Its dropout has drawn from this stream, up to where that stands now."""
+        self._streams = self._streams[0], {"dropout": dropout_state(stream)}
+
     def rate_of_step(self) -> float:
         """The learning rate of the next step."""
         return self._rate(self.step)
@@ -232,7 +261,7 @@ class Training:
         self.scale = scale
         self.incidents.append(Incident(kind="divergence", step=self.step, what=why, rate=self.scale))
 
-    def _gradients(self, rows: Ints) -> Tensor:
+    def gradients(self, rows: Ints) -> Tensor:
         """The gradient of the mean loss over these rows, in pieces that fit caches and memory.
 
         Each piece's mean counts by its share of the rows, so that their sum is the mean over all; where the memory does
@@ -262,11 +291,9 @@ class Training:
         batch = self.train.batch(rows).to(self.compute.device)
         with self.compute.arithmetic():
             logits = self.encoder(batch)  # [B, C]
-        loss = nn.functional.cross_entropy(logits.float(), _require(batch.labels))
-        if len(rows) < of:
-            loss = loss * (len(rows) / of)
+        loss, found = scored(logits, _require(batch.labels), len(rows) / of)
         loss.backward()
-        return torch.stack([loss.detach(), (logits.argmax(dim=1) == batch.labels).sum()]).double()
+        return found
 
     def _shrink(self, during: str, rows: int, told: str) -> None:
         """Do with half the rows at once from here on."""
@@ -377,6 +404,23 @@ class Training:
         self.method.load_state(self.encoder, best.state)
         alarms = self.watch.ended(self.curve, best.logits)
         return Fit(self.curve, best.epoch, best.state, best.logits, self.seconds, alarms, self.incidents)
+
+
+def scored(logits: Tensor, labels: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
+    """The mean cross-entropy of some of a step's rows.
+
+    Args:
+        logits: [B, C].
+        labels: [B].
+        share: what these rows are of the step's.
+
+    Returns:
+        The loss times ``share``, and that with the number of right answers, [2] float64 without gradient.
+    """
+    loss = nn.functional.cross_entropy(logits.float(), labels)
+    if share < 1:
+        loss = loss * share
+    return loss, torch.stack([loss.detach(), (logits.argmax(dim=1) == labels).sum()]).double()
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from conformance.contract import (
     CLASSES,
     LABELS,
     Subject,
+    begun,
     check_frontier,
     snapshot,
     subject,
@@ -24,11 +25,14 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from welltuned import artifact, methods
 from welltuned.encoders import Encoder, LinearHead, native_parts
+from welltuned.engine import Compute
 from welltuned.errors import DataError, UsageError
 from welltuned.methods._base import Choice, Method, MethodConfig, Range
 from welltuned.pretrained import Pretrained, without_pooler
+from welltuned.progress import Observer
 from welltuned.shapes import KNOWN_CONFIGS, known_shape, shape_of
 from welltuned.spec import MethodSpec, TrainSpec
+from welltuned.together import Abreast, can_go_abreast, share_frozen
 
 METHODS = methods.names()
 SUBJECTS = [
@@ -184,6 +188,29 @@ def test_merging_keeps_the_logits(one: Subject) -> None:
 
 def test_the_frontier_is_true(one: Subject) -> None:
     check_frontier(one)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", METHODS)
+def test_several_runs_in_one_pass_go_as_each_alone(method: str, family: str, tiny: Find) -> None:
+    """Wherever the encoder and the method say that it can be done, dropout and all."""
+    fast = Compute(torch.device("cpu"), "fp32", "fast")
+    specs = [TrainSpec(lr=lr, epochs=2, batch_size=4, seed=seed) for seed, lr in enumerate((1e-3, 1e-2, 3e-3))]
+    alone, together = ([begun(tiny(family), tiny_spec(method), one, fast, (12, 5)) for one in specs] for _ in range(2))
+    if not can_go_abreast(alone[0].encoder):
+        assert method not in ("lora", "prefix") or not alone[0].encoder.joins
+        return
+    for one in together:
+        share_frozen(one.encoder, together[0].encoder)
+    Abreast(together, Observer()).run()
+    for one, other in zip(together, alone, strict=True):
+        other.run()
+        mine, theirs = snapshot(one.encoder), snapshot(other.encoder)
+        for name, value in theirs.items():
+            torch.testing.assert_close(mine[name], value, atol=1e-5, rtol=1e-5, msg=name)
+        for row, expected in zip(one.curve, other.curve, strict=True):
+            assert row.train_loss == pytest.approx(expected.train_loss, abs=1e-5)
+            assert row.dev_loss == pytest.approx(expected.dev_loss, abs=1e-5)
 
 
 @pytest.mark.parametrize("head", ["mean", "native"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from welltuned.batches import PAD_MULTIPLE
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare
-from welltuned.joined import Layout, current, standing
+from welltuned.joined import Layout, Part, by_part, current, standing
 from welltuned.pretrained import Pretrained
 
 Find = Callable[[str], Pretrained]
@@ -92,6 +94,36 @@ def shapes_in(encoder: Encoder, work: Callable[[], Any]) -> list[tuple[int, ...]
     for hook in hooks:
         hook.remove()
     return seen
+
+
+def test_work_of_parts_is_done_for_each_by_itself() -> None:
+    layouts = [Layout((3, 5), (8, 8)), Layout((2,), (8,)), Layout((8, 8), (8, 8))]
+    whole = Layout.following(layouts)
+    assert whole == Layout((3, 5, 2, 8, 8), (8,) * 5)
+    x, y = torch.randn(1, whole.tokens, 2), torch.randn(1, 3, whole.tokens)
+    seen: list[Any] = []
+
+    @contextmanager
+    def entered(at: int) -> Iterator[None]:
+        seen.append(at)
+        yield
+        seen.append(at)
+
+    def work(at: int, share: Tensor) -> Tensor:
+        seen.append(current())
+        assert by_part(lambda place, one: one * 0 + place, share).eq(0).all(), "inside a part there are none"
+        return share * at
+
+    parts = [Part(layout, partial(entered, at)) for at, layout in enumerate(layouts)]
+    with standing(whole, parts):
+        found = by_part(work, x)
+        assert seen == [0, layouts[0], 0, 1, layouts[1], 1, 2, layouts[2], 2]
+        across = by_part(lambda at, share: share.transpose(1, 2) * at, y, dim=2)
+        assert current() == whole
+    factors = torch.tensor([0] * 16 + [1] * 8 + [2] * 16)[None, :, None]
+    assert torch.equal(found, x * factors)
+    assert torch.equal(across, y.transpose(1, 2) * factors)
+    assert torch.equal(by_part(lambda at, one: one + at, x), x), "without parts the whole is the first"
 
 
 @pytest.mark.parametrize("family", FAMILIES)

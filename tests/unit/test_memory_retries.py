@@ -133,7 +133,7 @@ def test_the_gradient_is_the_mean_over_all_rows(size: int, tiny: Find) -> None:
         training = begun(tiny("bert"))
         training._at_once["training"] = at_once
         training.encoder.train()
-        loss, right = training._gradients(np.arange(8))
+        loss, right = training.gradients(np.arange(8))
         gradients.append(
             {n: p.grad for n, p in training.encoder.named_parameters() if p.grad is not None} | {"loss": loss}
         )

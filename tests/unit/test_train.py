@@ -142,7 +142,7 @@ def test_a_step_reads_nothing_before_it_is_whole(method: str, tiny: Find) -> Non
         for piece in training._pieces(rows, 2):
             one.encoder(split.batch(piece))
     with Readings() as whole:
-        found = training._gradients(rows)
+        found = training.gradients(rows)
     assert whole.count == forward.count
     assert found.dtype == torch.float64
     with Readings() as reading:

@@ -19,13 +19,24 @@ from transformers import PreTrainedModel
 from welltuned.encoders import Encoder
 from welltuned.engine.allocator import keep_memory
 from welltuned.engine.attention import NAME, use_fast_attention
-from welltuned.engine.dropout import dropout_state, restore_dropout, seed_dropout, use_byte_dropout
+from welltuned.engine.dropout import (
+    Stream,
+    drawing_from,
+    dropout_state,
+    dropout_stream,
+    restore_dropout,
+    seed_dropout,
+    use_byte_dropout,
+)
 from welltuned.engine.precision import bf16_is_faster
 from welltuned.engine.states import hand_on_in_bf16
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec
 
-__all__ = ["Compute", "prepare", "random_state", "resolve", "restore_random", "seed_everything", "settle"]
+__all__ = [
+    "Compute", "Stream", "drawing_from", "dropout_state", "dropout_stream", "prepare", "random_state", "resolve",
+    "restore_random", "seed_everything", "settle",
+]  # fmt: skip
 
 _Model = TypeVar("_Model", bound=nn.Module)
 

@@ -16,7 +16,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from welltuned.engine.dropout import kept_of_256
 from welltuned.engine.rows import row_attention, seen_through
-from welltuned.joined import Layout, current
+from welltuned.joined import Layout, by_part, current
 
 NAME = "welltuned"
 
@@ -45,6 +45,17 @@ def attention(
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     threshold = kept_of_256(dropout) if module.training else 256
+
+    def of_part(_: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return _attention(query, key, value, attention_mask, scale, threshold)
+
+    return by_part(of_part, query, key, value, dim=2), None
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scale: float, threshold: int
+) -> Tensor:
+    """:func:`attention` of a batch, or of one training's rows among those of several."""
     layout = current()
     if 0 < threshold < 256:
         rows, heads, tokens, width = query.shape
@@ -52,13 +63,13 @@ def attention(
             layout, attention_mask = seen_through(attention_mask, rows, tokens)
         q, k, v = (one.transpose(1, 2).reshape(-1, heads, width) for one in (query, key, value))  # [B * T, h, d/h]
         out = row_attention(q, k, v, attention_mask, layout, scale, threshold)
-        return out.view(rows, tokens, heads, width), None
+        return out.view(rows, tokens, heads, width)
     mask = None if attention_mask is None else attention_mask.to(query.dtype)
     if layout is None:
         out = scaled_dot_product_attention(query, key, value, mask, scale=scale).transpose(1, 2)
     else:
         out = _by_groups(query, key, value, mask, layout, scale)
-    return (out if threshold else out * 0).contiguous(), None
+    return (out if threshold else out * 0).contiguous()
 
 
 def _by_groups(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, layout: Layout, scale: float) -> Tensor:

@@ -7,11 +7,17 @@ sampler costs as much as the matrix product beside it; raw words from numpy's SF
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from welltuned.joined import by_part
+
+Stream = np.random.Generator
 
 _stream = np.random.Generator(np.random.SFC64(0))
 
@@ -22,9 +28,9 @@ def seed_dropout(seed: int) -> None:
     _stream = np.random.Generator(np.random.SFC64(seed))
 
 
-def dropout_state() -> dict[str, Any]:
-    """Where the byte stream stands, as plain numbers."""
-    state: dict[str, Any] = dict(_stream.bit_generator.state)
+def dropout_state(stream: Stream | None = None) -> dict[str, Any]:
+    """Where the byte stream stands, or this one, as plain numbers."""
+    state: dict[str, Any] = dict((stream or _stream).bit_generator.state)
     return {**state, "state": {"state": [int(word) for word in state["state"]["state"]]}}
 
 
@@ -32,6 +38,25 @@ def restore_dropout(state: dict[str, Any]) -> None:
     """Let the byte stream go on from where :func:`dropout_state` found it."""
     words = np.array(state["state"]["state"], np.uint64)
     _stream.bit_generator.state = {**state, "state": {"state": words}}
+
+
+def dropout_stream(state: dict[str, Any]) -> Stream:
+    """A stream of its own that goes on from where :func:`dropout_state` found one."""
+    found = np.random.Generator(np.random.SFC64(0))
+    with drawing_from(found):
+        restore_dropout(state)
+    return found
+
+
+@contextmanager
+def drawing_from(stream: Stream) -> Iterator[None]:
+    """Within this block dropout draws from this stream."""
+    global _stream
+    before, _stream = _stream, stream
+    try:
+        yield
+    finally:
+        _stream = before
 
 
 def kept_of_256(p: float) -> int:
@@ -90,7 +115,7 @@ class ByteDropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape in, the same shape out."""
-        return byte_dropout(input, self.p) if self.training else input
+        return by_part(lambda _, x: byte_dropout(x, self.p), input) if self.training else input
 
 
 def use_byte_dropout(model: nn.Module) -> None:

@@ -7,7 +7,16 @@ import torch
 from scipy.stats import binom
 from torch import nn
 
-from welltuned.engine.dropout import ByteDropout, byte_dropout, kept_of_256, seed_dropout, use_byte_dropout
+from welltuned.engine.dropout import (
+    ByteDropout,
+    byte_dropout,
+    drawing_from,
+    dropout_state,
+    dropout_stream,
+    kept_of_256,
+    seed_dropout,
+    use_byte_dropout,
+)
 from welltuned.pretrained import Pretrained
 
 N = 200_000
@@ -63,6 +72,21 @@ def test_a_seed_gives_the_same_masks_again() -> None:
     assert not torch.equal(*first)
     seed_dropout(4)
     assert not torch.equal(first[0], byte_dropout(torch.ones(100), 0.5))
+
+
+def test_a_stream_of_its_own_goes_on_from_a_state_and_leaves_the_other_alone() -> None:
+    seed_dropout(5)
+    x, state = torch.ones(999), dropout_state()
+    expected = [byte_dropout(x, 0.5) for _ in range(2)]
+    seed_dropout(6)
+    between = dropout_state()
+    stream = dropout_stream(state)
+    with drawing_from(stream):
+        found = byte_dropout(x, 0.5)
+    assert dropout_state() == between
+    with drawing_from(dropout_stream(dropout_state(stream))):
+        again = byte_dropout(x, 0.5)
+    assert all(torch.equal(one, two) for one, two in zip(expected, (found, again), strict=True))
 
 
 def test_the_ends_of_the_range() -> None:

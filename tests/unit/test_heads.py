@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from companies import require_alike
 from families import write_examples
 from torch import nn
 
@@ -24,7 +25,7 @@ from welltuned.record import RunRecord, read_arrays
 from welltuned.search import Search, search
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.stopping import StoppedError
-from welltuned.together import Together
+from welltuned.together import Heads
 from welltuned.train import Training
 from welltuned.workbench import Workbench
 
@@ -76,24 +77,6 @@ def begun(specs: list[RunSpec]) -> list[Training]:
     return found
 
 
-def require_alike(one: Training, other: Training) -> None:
-    assert one.step == other.step
-    assert len(one.curve) == len(other.curve)
-    for mine, theirs in zip(one.curve, other.curve, strict=True):
-        for part in ("train_loss", "dev_loss", "grad_norm"):
-            assert getattr(mine, part) == pytest.approx(getattr(theirs, part), abs=1e-4)
-        assert (mine.train_accuracy, mine.dev_accuracy, mine.lr) == (
-            theirs.train_accuracy,
-            theirs.dev_accuracy,
-            theirs.lr,
-        )
-    fit, alone = one.fit(), other.fit()
-    np.testing.assert_allclose(fit.dev_logits, alone.dev_logits, atol=1e-4)  # after a hundred steps
-    assert (fit.best_epoch, fit.alarms, fit.incidents) == (alone.best_epoch, alone.alarms, alone.incidents)
-    for name, tensor in fit.state.items():
-        torch.testing.assert_close(tensor, alone.state[name], atol=1e-4, rtol=1e-4)
-
-
 @pytest.mark.parametrize("shape", [(3, 4), (4,)])
 def test_a_stack_steps_as_adamw_does(shape: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -117,7 +100,7 @@ def test_a_stack_steps_as_adamw_does(shape: tuple[int, ...]) -> None:
 def test_each_goes_its_way_as_if_alone(make: Make) -> None:
     specs = [make(**own) for own in OWN]
     together = begun(specs)
-    Together(together, Observer()).run()
+    Heads(together, Observer()).run()
     for one, other in zip(together, begun(specs), strict=True):
         other.run()
         require_alike(one, other)
@@ -128,7 +111,7 @@ def test_each_goes_its_way_as_if_alone(make: Make) -> None:
 def test_one_that_diverges_is_left_out_and_the_others_go_on(make: Make) -> None:
     specs = [make(lr=1e-2), make(lr=1e38, warmup_ratio=0, weight_decay=0), make(lr=1e-2, seed=1)]
     members = begun(specs)
-    group = Together(members, Observer())
+    group = Heads(members, Observer())
     group.run()
     assert group.diverged == {1}
     alone = begun(specs)
@@ -143,8 +126,8 @@ def test_one_that_diverges_is_left_out_and_the_others_go_on(make: Make) -> None:
 def test_they_go_on_from_where_they_stood(until: int, make: Make) -> None:
     specs = [make(**own) for own in OWN]
     whole, halves, rest = begun(specs), begun(specs), begun(specs)
-    Together(whole, Observer()).run()
-    half, other = Together(halves, Observer()), Together(rest, Observer())
+    Heads(whole, Observer()).run()
+    half, other = Heads(halves, Observer()), Heads(rest, Observer())
     half.run(until=until)
     other.restore(half.snapshot())
     assert other.step == until
@@ -155,21 +138,21 @@ def test_they_go_on_from_where_they_stood(until: int, make: Make) -> None:
         ]
         assert np.array_equal(one.fit().dev_logits, two.fit().dev_logits)
     with pytest.raises(KeyError):
-        Together(begun(specs[:2]), Observer()).restore(half.snapshot())
+        Heads(begun(specs[:2]), Observer()).restore(half.snapshot())
 
 
 @pytest.mark.parametrize("until", [4, 17])
 def test_they_go_on_from_the_disk(until: int, make: Make, tmp_path: Path) -> None:
     specs = [make(**own) for own in OWN]
     whole, halves, rest = begun(specs), begun(specs), begun(specs)
-    Together(whole, Observer()).run()
+    Heads(whole, Observer()).run()
     store = Store(tmp_path, Identity("these", "data", "weights"), 2, lambda _: None)
 
     def stop() -> None:
         if half.step == until:
             raise StoppedError(2)
 
-    half, other = Together(halves, Observer()), Together(rest, Observer())
+    half, other = Heads(halves, Observer()), Heads(rest, Observer())
     with pytest.raises(StoppedError):
         carry_through(half, store, Saving(steps=until), lambda _: None, stop)
     carry_through(other, store, Saving(steps=until), lambda _: None)
@@ -204,7 +187,7 @@ def test_trials_find_their_training_done(make: Make, tmp_path: Path, steps: list
 @pytest.mark.parametrize(
     "others",
     [
-        {"method": "lora"},
+        {"method": "full"},
         {"engine": "plain"},
         {"head": "native"},
         {"overfit": 10},
@@ -234,13 +217,13 @@ def test_a_finished_trial_is_not_trained_again(
     specs = [make(seed=seed) for seed in range(3)]
     trials(specs[:2], tmp_path)
     members: list[int] = []
-    begin = Together.__init__
+    begin = Heads.__init__
 
-    def counted(self: Together, trainings: list[Training], observer: Observer) -> None:
+    def counted(self: Heads, trainings: list[Training], observer: Observer) -> None:
         members.append(len(trainings))
         begin(self, trainings, observer)
 
-    monkeypatch.setattr(Together, "__init__", counted)
+    monkeypatch.setattr(Heads, "__init__", counted)
     trials(specs, tmp_path)
     assert members == [], "one that is left is left to itself"
     trials([*specs, make(seed=3), make(seed=4)], tmp_path)

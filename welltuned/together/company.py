@@ -1,0 +1,135 @@
+"""Several trainings taken from step to step, in one step each.
+
+Each keeps what is its own: initialisation, order of rows, rate and schedule, decay, clipping, random stream, epochs,
+patience. Each goes the way that it goes alone, up to rounding. One that diverges is left out, and the others go on.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from welltuned.checkpoints import State
+from welltuned.errors import DivergedError
+from welltuned.progress import Observer
+from welltuned.record import Incident
+from welltuned.train import Training
+
+
+class Company(ABC):
+    """K trainings, not begun, with batches of one size.
+
+    Args:
+        trainings: with observers that keep silent.
+        observer: told of the rows of all.
+
+    Attributes:
+        step, steps: of the one that goes on longest.
+        diverged: those that were left out, by their places.
+        incidents, scale: none, and the whole of the planned rate; nothing here slows down.
+    """
+
+    def __init__(self, trainings: Sequence[Training], observer: Observer) -> None:
+        self._all, self._observer = list(trainings), observer
+        self.step, self.steps = 0, max(one.steps for one in trainings)
+        self.diverged: set[int] = set()
+        self.incidents: list[Incident] = []
+        self.scale = 1.0
+
+    @property
+    @abstractmethod
+    def what(self) -> str:
+        """What is trained, in the plural."""
+
+    @abstractmethod
+    def _take_step(self, active: list[int]) -> None:
+        """The next step of those at these places; one that diverges is put with ``diverged``."""
+
+    @property
+    def _active(self) -> list[int]:
+        return [at for at, one in enumerate(self._all) if at not in self.diverged and not one.ended]
+
+    @property
+    def size(self) -> int:
+        """Of all of them."""
+        return sum(one.size for one in self._all)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to train or to evaluate."""
+        return not self._active
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the step before has ended an epoch."""
+        return all(self._all[at].is_at_rest for at in self._active)
+
+    def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
+        """Train on up to step ``until``, or to the end; dev is answered wherever an epoch ends.
+
+        Raises:
+            StoppedError: in an evaluation, where a stop is wished for; it will be done anew.
+        """
+        goal = self.steps if until is None else until
+        total = sum(len(self._all[at].train) * self._all[at].spec.epochs for at in self._active)
+        self._observer.stage(f"training {len(self._active)} {self.what} together", total)
+        self._observer.advance(sum(_rows_done(self._all[at]) for at in self._active))
+        has_worked = False
+        while True:
+            for at in self._active:
+                if self._all[at].is_unanswered:
+                    self._answer(at)
+                    has_worked = True
+            if has_worked:
+                after()
+            active = self._active
+            if self.step >= goal or not active:
+                return
+            self._take_step(active)
+            self.step += 1
+            has_worked = True
+
+    def _answer(self, at: int) -> None:
+        try:
+            self._all[at].answer()
+        except DivergedError:
+            self.diverged.add(at)
+
+    def snapshot(self, *, copied: bool = True) -> State:
+        """Where all of them stand."""
+        tensors: dict[str, Tensor] = {}
+        members: list[dict[str, Any]] = []
+        for at, training in enumerate(self._all):
+            state = training.snapshot(copied=copied)
+            tensors |= {f"{at}.{name}": value for name, value in state.tensors.items()}
+            members.append(state.numbers)
+        numbers: dict[str, Any] = {"step": self.step, "diverged": sorted(self.diverged), "members": members}
+        return State(tensors, numbers)
+
+    def restore(self, state: State) -> None:
+        """Go on from there.
+
+        Raises:
+            KeyError: it is the state of others.
+        """
+        members = state.numbers["members"]
+        if len(members) != len(self._all):
+            raise KeyError("members")
+        for at, training in enumerate(self._all):
+            own = {
+                name.removeprefix(f"{at}."): value for name, value in state.tensors.items() if name.startswith(f"{at}.")
+            }
+            training.restore(State(own, members[at]))
+        self.step, self.diverged = state.numbers["step"], set(state.numbers["diverged"])
+
+    def slow_down(self, scale: float, why: str) -> None:
+        """Never called for: one that diverges is left out instead of raising."""
+        raise NotImplementedError
+
+
+def _rows_done(training: Training) -> int:
+    epochs, steps = divmod(training.step, training.per_epoch)
+    return epochs * len(training.train) + steps * training.spec.batch_size
