@@ -40,7 +40,7 @@ MARKERS = ("<!-- soak -->", "<!-- /soak -->")
 SIZES = {"train": 48, "dev": 16, "test": 16}
 COMMON = ("--max-length", "24", "--batch-size", "8", "--device", "cpu", "--precision", "fp32")
 TRAIN = ("--epochs", "3", "--save-steps", "2", *COMMON)
-TIMES = ("seconds", "timings", "when", "openings", "budget")
+TIMES = ("seconds", "timings", "utilisation", "when", "openings", "budget")
 """Fields of records that tell of time; two peaceful runs differ in them too."""
 
 

@@ -41,6 +41,7 @@ from welltuned.record import (
     GivenUp,
     Incident,
     RunRecord,
+    Utilisation,
     read_arrays,
     read_record,
     read_run,
@@ -55,6 +56,7 @@ from welltuned.spec import RunSpec
 from welltuned.stages import shares_its_beginning
 from welltuned.together import Abreast, Company, Heads, can_go_abreast, share_frozen
 from welltuned.train import Fit, Training
+from welltuned.utilisation import utilisation
 from welltuned.workbench import Clock, Splits, Workbench
 
 MODEL = "model/config.json"
@@ -251,6 +253,7 @@ class _Subject:
             self.dataset, self.origin = bench.dataset(spec.data), bench.model(spec.model)
         self.method = methods.build(spec.method)
         self.met: list[Incident] = []
+        self._took_all_steps = False
         self._encoder: Encoder | None = None
 
     @property
@@ -316,7 +319,7 @@ class _Subject:
             with self.clock("check"):
                 removed = removal(encoder, self._assembled, learned["dev"], found.dev_logits, spec, compute)
         self.clock.seconds |= found.seconds
-        labels = learned["dev"].known_labels
+        used, labels = self._used(learned["train"], found), learned["dev"].known_labels
         record = RunRecord(
             id=spec.id,
             name=spec.name,
@@ -333,6 +336,7 @@ class _Subject:
             all_parameters=total,
             memory=memory,
             timings=self.clock.seconds,
+            utilisation=used,
             truncation={name: split.truncation for name, split in splits.items()},
             alarms=[*read, *found.alarms, *(alarms.raised(removed) if removed else [])],
             notes=list(self.dataset.notes),
@@ -366,13 +370,21 @@ class _Subject:
                 raise HopelessError(training.curve)
 
         with bench.guard(self.compute).watching(self.encoder, self.encoder.blocks):
-            carry_through(training, store, bench.saving, bench.observer.say, reached)
+            went_on = carry_through(training, store, bench.saving, bench.observer.say, reached)
+        self._took_all_steps = not went_on and not self.clock.seconds["shared"]
         return training.fit()
 
     def has_short_batches(self) -> bool:
         """Whether a training batch has few of the tokens that a pass takes well."""
         own = self.rows()["train"].lengths.mean() + self.encoder.prompt_length
         return bool(own * self.spec.train.batch_size * SMALL <= (self.compute.tokens_at_once or 0))
+
+    def _used(self, rows: TokenizedSplit, found: Fit) -> Utilisation | None:
+        """What the steps used of the machine, where all of them were taken here and for this run alone."""
+        if not self._took_all_steps:
+            return None
+        with self.clock("ceiling"):
+            return utilisation(self.encoder, rows, len(found.curve), found.seconds["train"], self.compute)
 
     def features(self) -> Splits:
         """The rows to learn from, with what never changes of them."""

@@ -52,6 +52,7 @@ class Shape:
         embedding: e, the width of word embeddings (before any projection to d).
         positions: tokens a row can have at most (after the family's offset).
         first_position: the number of a row's first position.
+        reaches: of each block, how many tokens to either side its attention sees, None for all; empty if all see all.
         blocks: module path of the list of blocks below the backbone.
         blocks_return_pairs: whether a block returns its hidden states in a pair with attention weights.
         matrices: the linear maps of a block.
@@ -81,6 +82,7 @@ class Shape:
     head: str = "mean"
     blocks_return_pairs: bool = False
     first_position: int = 0
+    reaches: tuple[int | None, ...] = ()
 
     @property
     def block_parameters(self) -> int:
@@ -234,10 +236,17 @@ def _distilbert(config: Mapping[str, Any]) -> Shape:
 
 
 def _modernbert(config: Mapping[str, Any]) -> Shape:
-    """ModernBERT: rotary positions, gated feed-forward, fused projection, no norm before the first attention."""
+    """ModernBERT: rotary positions, gated feed-forward, fused projection, no norm before the first attention.
+
+    All blocks but every third (Warner et al. 2024, section 2.1.2) see half a window to either side.
+    """
     d, f = config["hidden_size"], config["intermediate_size"]
     norm = 2 * d if config["norm_bias"] else d
     attention_bias, mlp_bias = config["attention_bias"], config["mlp_bias"]
+    every, reach = config.get("global_attn_every_n_layers", 3), config.get("local_attention", 128) // 2
+    kinds = config.get("layer_types") or [
+        "sliding_attention" if at % every else "full_attention" for at in range(config["num_hidden_layers"])
+    ]
     return Shape(
         family="modernbert",
         layers=config["num_hidden_layers"],
@@ -258,6 +267,7 @@ def _modernbert(config: Mapping[str, Any]) -> Shape:
         first_block_missing=norm,
         embedding_parameters=config["vocab_size"] * d + norm,
         final_parameters=norm,
+        reaches=tuple(reach if kind == "sliding_attention" else None for kind in kinds),
     )
 
 

@@ -111,6 +111,7 @@ def test_training_opens_the_test_once_and_reports(
     )
     assert done.code == 0
     assert len((tmp_path / "vault.jsonl").read_text().splitlines()) == 1
+    assert "of what the machine's matrix products allow" in done.out
     assert read_run(tmp_path).spec.method.config["rank"] == 2
     assert (tmp_path / "report.html").exists()
 

@@ -62,7 +62,8 @@ def results(out: Path) -> dict[str, str]:
 
 
 def _timeless(value: Any) -> Any:
-    told = ("seconds", "timings", "command", "folder", "openings", "memory", "budget", "provenance", "cost", "verdict")
+    told = ("seconds", "timings", "command", "folder", "openings", "memory", "budget", "provenance", "cost", "verdict",
+            "utilisation")  # fmt: skip
     if isinstance(value, dict):
         return {name: _timeless(one) for name, one in value.items() if not any(part in name for part in told)}
     return [_timeless(one) for one in value] if isinstance(value, list) else value

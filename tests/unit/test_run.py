@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 from welltuned import artifact, methods, run
 from welltuned.batches import Batch
+from welltuned.checkpoints import Saving
 from welltuned.data import load_dataset
 from welltuned.encoders import Encoder
 from welltuned.errors import DataError, ResourceError, UsageError, WelltunedError
@@ -82,6 +83,7 @@ def test_a_run_leaves_a_whole_folder(
     assert record.memory.weights == 4 * record.all_parameters
     assert {"load", "memory", "train", "dev", "test", "save"} <= record.timings.keys()
     assert record.truncation["train"].rows == 40
+    assert (record.utilisation is None) == (record.ledger.keys() == {"head"})
     assert record.provenance.weights_hash
     assert record.provenance.data_hash == load_dataset(one.data).hash
     assert "/root" not in record.provenance.model_dump_json()
@@ -160,6 +162,37 @@ def test_overfitting_trains_and_scores_the_same_few_rows(spec: Make, tmp_path: P
     assert not (tmp_path / "more" / "record.json").exists()
 
 
+@pytest.mark.parametrize("overfit", [None, 6])
+def test_what_the_steps_need_is_counted_for_the_rows_and_epochs_that_were_trained(
+    overfit: int | None, spec: Make, tmp_path: Path
+) -> None:
+    one, bench = spec("full", overfit=overfit, epochs=5, patience=1, lr=1e-9), Workbench()
+    record, shape = run.run(one, tmp_path, bench), bench.model(one.model).shape
+    assert len(record.curve) < 5
+    rows = bench.tokens(one.data, one.model)["train"]
+    if overfit is not None:
+        rows = rows.take(run._mixed(rows.known_labels, overfit))
+    matrices = sum(matrix.inputs * matrix.outputs for matrix in shape.matrices)
+    linear, attention = 2 * matrices * rows.lengths.sum(), 4 * shape.hidden * (rows.lengths**2).sum()
+    used = record.utilisation
+    assert used is not None
+    assert used.flop == 3 * shape.layers * (linear + attention) * len(record.curve)
+    assert used.seconds == record.timings["train"]
+    assert used.share > 0
+
+
+def test_of_steps_that_another_process_took_nothing_is_said(spec: Make, tmp_path: Path) -> None:
+    def killed(_: object) -> bool:
+        raise KeyboardInterrupt
+
+    bench = Workbench(saving=Saving(steps=2))
+    with pytest.raises(KeyboardInterrupt):
+        run.trial(spec("full"), tmp_path, bench, killed)
+    assert any((tmp_path / "checkpoint").iterdir())
+    assert run.trial(spec("full"), tmp_path, bench).utilisation is None
+    assert run.trial(spec("full", seed=1), tmp_path, bench).utilisation is not None
+
+
 def test_rows_longer_than_the_positions_are_refused_before_training(spec: Make, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exceed this encoder's 128 positions"):
         run.run(spec("full", max_length=129), tmp_path, Workbench())
@@ -205,7 +238,7 @@ def test_a_trial_completed_later_equals_a_run(method: str, spec: Make, tmp_path:
     a, b = arrays(tmp_path / "run"), arrays(tmp_path / "trial")
     assert a.keys() == b.keys()
     assert all(np.array_equal(a[name], b[name]) for name in a)
-    told = {"timings", "curve"}
+    told = {"timings", "curve", "utilisation"}
     assert completed.model_dump(exclude=told) == whole.model_dump(exclude=told)
     assert [row.dev_loss for row in completed.curve] == [row.dev_loss for row in whole.curve]
     weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("run", "trial")]

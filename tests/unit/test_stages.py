@@ -67,6 +67,7 @@ def test_one_run_serves_all_epoch_counts_under_a_constant_rate(
     records = done(specs, tmp_path)
     assert len(steps) == max(epochs) * PER_EPOCH
     assert [record.timings["shared"] > 0 for record in records] == [False, *(True for _ in records[1:])]
+    assert [record.utilisation is None for record in records] == [method == "head", *(True for _ in records[1:])]
     for record in records:
         require_same(record, tmp_path)
 

@@ -66,13 +66,16 @@ def carry_through(
     saving: Saving,
     say: Callable[[str], None],
     reached: Callable[[], None] = lambda: None,
-) -> None:
+) -> bool:
     """Train to the end, from the newest checkpoint of this very training if there is one.
 
     Ctrl-C and SIGTERM are obeyed after the step that goes on, once it is saved.
 
     Args:
         reached: called after every step; what it raises ends the training there.
+
+    Returns:
+        Whether it went on from a checkpoint, so that another process had taken steps of it.
 
     Raises:
         StoppedError: by a signal; where the training stands is on disk.
@@ -91,7 +94,7 @@ def carry_through(
             turn.done(save)
 
     with stopping.deferred():
-        _go_on(training, store, say)
+        went_on = _go_on(training, store, say)
         turn, rollbacks = _Turn(saving, training.size), 0
         if saving.rollback and not training.step:
             turn.done(save)
@@ -104,6 +107,7 @@ def carry_through(
                 if not saving.rollback or rollbacks > ROLLBACKS:
                     raise _with_way_out(error, store, rollbacks - 1) from error
                 _go_back(training, store, error, say)
+    return went_on
 
 
 @contextmanager
@@ -121,16 +125,18 @@ def _saved_where_it_breaks_off(save: Callable[[], None], tell: Callable[[], None
         raise
 
 
-def _go_on(training: Resumable, store: Store, say: Callable[[str], None]) -> None:
+def _go_on(training: Resumable, store: Store, say: Callable[[str], None]) -> bool:
+    """Whether there was a checkpoint to go on from."""
     state = store.newest()
     if state is None:
-        return
+        return False
     try:
         training.restore(state)
     except KeyError as error:
         say(f"warning: the checkpoint is not used, it lacks {error}; it is from another version of Welltuned")
-        return
+        return False
     say(f"goes on from the checkpoint at step {training.step:,} of {training.steps:,}")
+    return True
 
 
 def _go_back(training: Resumable, store: Store, error: DivergedError, say: Callable[[str], None]) -> None:

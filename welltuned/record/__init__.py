@@ -59,6 +59,7 @@ from welltuned.record.run import (
     Score,
     TrainingRecord,
     Truncation,
+    Utilisation,
 )
 from welltuned.record.schema import SCHEMA, Schema
 from welltuned.record.search import GivenUp, SearchRecord, SearchTrial
@@ -68,7 +69,7 @@ __all__ = [
     "CapacityRow", "ComparisonRecord", "Cost", "EpochRow", "GivenUp", "Incident", "Measures", "Memory",
     "MemoryRecord", "MemoryRow", "Opening", "Progress", "Provenance", "RunRecord", "Schema", "Score",
     "SearchRecord", "SearchTrial", "Statement", "Suspect", "TableRow", "TrainingRecord", "TrialRow", "Truncation",
-    "alone", "consistent", "default_folder", "installed_versions", "processor_name", "read_answers", "read_arrays",
-    "read_comparison", "read_record", "read_run", "require_replaceable", "require_room", "require_there",
+    "Utilisation", "alone", "consistent", "default_folder", "installed_versions", "processor_name", "read_answers",
+    "read_arrays", "read_comparison", "read_record", "read_run", "require_replaceable", "require_room", "require_there",
     "require_writable", "results_kind", "whole_folder", "write_arrays", "write_bytes", "write_json",
 ]  # fmt: skip

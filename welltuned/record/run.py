@@ -50,6 +50,31 @@ class Memory(Schema):
     how: str
 
 
+class Utilisation(Schema):
+    """What a training's steps used of the machine's matrix products (:mod:`welltuned.utilisation`).
+
+    Attributes:
+        flop: that their mathematics needs, on tokens without padding.
+        seconds: that they took, evaluation left out.
+        ceiling: FLOP a second of a feed-forward product on the same device, in the same precision, with as many
+            threads, measured after the training.
+    """
+
+    flop: int = Field(gt=0, lt=1 << 100)
+    seconds: float = Field(gt=0, allow_inf_nan=False)
+    ceiling: float = Field(gt=0, allow_inf_nan=False)
+
+    @property
+    def rate(self) -> float:
+        """FLOP a second that were reached."""
+        return self.flop / self.seconds
+
+    @property
+    def share(self) -> float:
+        """Model FLOPs utilization, of the measured ceiling; above 1 where that was measured on a busier machine."""
+        return self.rate / self.ceiling
+
+
 class Truncation(Schema):
     """Rows of a split whose passage (or, rarely, question) lost tokens to ``max_length``."""
 
@@ -119,7 +144,11 @@ class Provenance(Schema):
 
 
 class RunRecord(Schema):
-    """The record of one training run; ``usual_lr`` is the learning rate that its method starts from."""
+    """The record of one training run; ``usual_lr`` is the learning rate that its method starts from.
+
+    ``utilisation`` is None where no step of its own went through a block, where some were taken by another process or
+    another run, and for encoders whose products have no closed form here.
+    """
 
     schema_version: int = SCHEMA
     id: str
@@ -137,6 +166,7 @@ class RunRecord(Schema):
     all_parameters: int
     memory: Memory
     timings: dict[str, float]
+    utilisation: Utilisation | None = None
     truncation: dict[str, Truncation]
     alarms: list[Alarm] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from welltuned.record import Score, SearchTrial
+from welltuned.record import Score, SearchTrial, Utilisation
 
 MISSING = "n/a"
 MIB = 1024**2
@@ -99,6 +99,12 @@ def duration(time: float | None) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(round(time / 60), 60)
     return f"{hours:,} h {minutes:02d} min"
+
+
+def utilisation(one: Utilisation) -> str:
+    """Model FLOPs utilization in words: ``52% of what the machine's matrix products allow``."""
+    told = f"{percent(one.share, 0)} of what the machine's matrix products allow"
+    return told if one.share <= 1 else f"{told}; they were measured while it was busier than in training"
 
 
 def number(value: float | None) -> str:

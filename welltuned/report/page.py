@@ -280,6 +280,8 @@ def _run_results(record: RunRecord) -> Markup:
         ("peak memory of one step", format.size(record.memory.peak)),
         ("training time", format.duration(rows.training_seconds(record))),
     ]
+    if record.utilisation is not None:
+        facts.append(("steps used (model FLOP utilisation)", format.utilisation(record.utilisation)))
     ledger = [(part, format.count(number)) for part, number in record.ledger.items()]
     columns = [Column("part"), Column("parameters", numeric=True)]
     table = markup.table("Trained parameters by part", columns, Group(ledger)) if ledger else ""
@@ -329,6 +331,19 @@ def _run_how(record: RunRecord) -> Markup:
             markup.pairs(f"Settings, as resolved (id {record.id})", spec),
             markup.pairs("Where the time went", timings, "part", "time") if timings else "",
             element("p", memory),
+            _used(record),
             sections.provenance(record.provenance),
         ]
+    )
+
+
+def _used(record: RunRecord) -> str:
+    """What the model FLOP utilisation was made from, so that it can be made again."""
+    one = record.utilisation
+    if one is None:
+        return ""
+    return element(
+        "p",
+        f"The steps need {one.flop:.4g} FLOP on tokens without padding and took {one.seconds:.4g} s; one feed-forward "
+        f"product on the same device, in the same precision, reached {one.ceiling:.4g} FLOP a second.",
     )

@@ -243,7 +243,16 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("training time", format.duration(rows.training_seconds(record))),
         ("rows cut short", cut or "none"),
     ]
+    if record.utilisation is not None:
+        facts.insert(-1, ("steps used", format.utilisation(record.utilisation)))
     return facts + [("alarm", f"{one.what}; to mend it: {one.mend}") for one in record.alarms]
+
+
+def utilisation_lines(record: RunRecord) -> list[str]:
+    """What the steps used of the machine, in one sentence, where the record tells it."""
+    if record.utilisation is None:
+        return []
+    return [f"steps used {format.utilisation(record.utilisation)} (model FLOP utilisation)"]
 
 
 def least_width(table: Table) -> int:

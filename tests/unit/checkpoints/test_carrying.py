@@ -67,6 +67,12 @@ def carried(training: Fake, folder: Path, saving: Saving, said: list[str] | None
     return store
 
 
+def test_it_says_whether_it_went_on_from_a_checkpoint(tmp_path: Path) -> None:
+    store = Store(tmp_path, IDENTITY, 2, lambda _: None)
+    assert not carry_through(Fake(), store, Saving(steps=4), lambda _: None)
+    assert carry_through(Fake(), store, Saving(steps=4), lambda _: None)
+
+
 def test_steps_and_epoch_ends_are_saved(tmp_path: Path) -> None:
     one = Fake()
     carried(one, tmp_path, Saving(steps=3))

@@ -232,6 +232,16 @@ def test_run_without_epochs_or_predictions_still_renders(run_folder):
     assert len(page.all("img")) == 1
 
 
+def test_a_run_tells_what_its_steps_used_of_the_machine(run_folder):
+    assert "steps used" not in page_of(run_folder).text
+    run = records.read_run(run_folder)
+    run.utilisation = records.Utilisation(flop=104_000_000_000_000, seconds=200, ceiling=1e12)
+    records.write_json(run_folder / "record.json", run)
+    text = page_of(run_folder).text
+    assert "52% of what the machine's matrix products allow" in text
+    assert "need 1.04e+14 FLOP on tokens without padding and took 200 s" in text
+
+
 def test_runs_outside_the_folder_are_not_read(folder, run_folder):
     def point_outside(record):
         record.table[0].runs = [f"../../{run_folder.name}"]

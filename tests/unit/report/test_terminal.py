@@ -4,8 +4,8 @@ import re
 import pytest
 from rich.console import Console
 
-from welltuned.record import Alarm
-from welltuned.report.terminal import comparison_table, least_width, run_table, stacked
+from welltuned.record import Alarm, Utilisation
+from welltuned.report.terminal import comparison_table, least_width, run_table, stacked, utilisation_lines
 
 
 def printed(table, width=100, **kwargs):
@@ -92,3 +92,21 @@ def test_a_run_in_short(runs, width):
     assert "648.7 MiB" in text
     assert "one class only" in text
     assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (2.0, "steps used 52% of what the machine's matrix products allow (model FLOP utilisation)"),
+        (1e4, "steps used <1% of what the machine's matrix products allow (model FLOP utilisation)"),
+        (1.0, "steps used 104% of what the machine's matrix products allow; they were measured while it was busier "
+         "than in training (model FLOP utilisation)"),
+    ],
+)  # fmt: skip
+def test_what_steps_used_of_the_machine(runs, seconds, told):
+    run = next(iter(runs.values()))
+    assert utilisation_lines(run) == []
+    assert "steps used" not in printed(run_table(run))
+    run.utilisation = Utilisation(flop=1_040_000_000_000, seconds=seconds, ceiling=1e12)
+    assert utilisation_lines(run) == [told]
+    assert "steps used" in printed(run_table(run))

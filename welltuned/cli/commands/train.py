@@ -42,8 +42,9 @@ def command(
     """Train one method on one problem, or overfit a few rows to see that training works at all."""
     from welltuned import plan
     from welltuned.cli import console, requests
+    from welltuned.record import read_run
     from welltuned.report import render
-    from welltuned.report.terminal import alarm_line
+    from welltuned.report.terminal import alarm_line, utilisation_lines
     from welltuned.single import train
     from welltuned.workbench import Workbench
 
@@ -53,5 +54,5 @@ def command(
     with console.ConsoleObserver() as observer:
         bench = Workbench(observer, wait=wait, saving=keeping.saving(), **requests.limits(memory_limit, cache_limit))
         record = train(spec, folder, bench, requests.command_line())
-        page = render(folder)
-    console.show(record, json, record.verdict, *map(alarm_line, record.alarms), f"report: {page}")
+        page, used = render(folder), utilisation_lines(read_run(folder))
+    console.show(record, json, record.verdict, *used, *map(alarm_line, record.alarms), f"report: {page}")
