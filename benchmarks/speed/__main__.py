@@ -1,6 +1,7 @@
 """How fast Welltuned trains, beside Hugging Face's Trainer and PEFT on the same rows.
 
     python benchmarks/speed DATA [--rows 512] [--rounds 3] [--only full,lora]
+    python benchmarks/speed DATA --device cuda --model random:768x12 --batch-size 64
 
 Tasks: one epoch of each method; a search over 24 settings of LoRA; the course sheet's grid, 3 rates by 7 and 9 epochs,
 of each method with 3 seeds. The searches are measured once unless --rounds is given, beside the peer's default flags
@@ -10,7 +11,12 @@ Every training runs in a process of its own, one at a time; ours and the peer's 
 told is the median. The peer runs with its default flags and with its best ones: rows grouped by length, fused AdamW,
 and bf16 where that is faster on this machine. Welltuned's cache on disk is empty at the start of every process.
 
-Writes benchmarks/results/speed.json and docs/figures/speed.png, and fills the table of docs/speed.md.
+Writes benchmarks/results/speed.json and docs/figures/speed.png, and fills the table of docs/speed.md; on a GPU
+benchmarks/results/speed_cuda.json alone, and with --out that file alone. Memory on a GPU is the most that torch had
+allocated there, on a CPU that of the process.
+
+A model random:HIDDENxLAYERS is a BERT of these dimensions whose weights are random, so that nothing need be
+downloaded: speed does not depend on weights. Its accuracies mean nothing.
 """
 
 from __future__ import annotations
@@ -19,26 +25,29 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-from ceiling import needed, products
+import torch
+from ceiling import needed_a_token, products
+from models import dimensions, made
 from page import fill
 from process import ROOT, here, run
 from sheet import CONSTANT, RATES, sheet
 from work import Work
 
+from welltuned.engine import resolve
 from welltuned.engine.precision import speedup
-from welltuned.pretrained import pretrained
-from welltuned.record import processor_name
-from welltuned.spec import DataSpec, ModelSpec
+from welltuned.spec import ComputeSpec
 from welltuned.stats import compare_pair
-from welltuned.workbench import Workbench
 
 DEFAULT, BEST = "peer, default flags", "peer, best flags"
+PAGE: dict[str, Any] = {"model": "minilm", "batch_size": 32}
+"""What docs/speed.md tells of."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +59,17 @@ class Task:
     rounds: int = 3
 
 
-def tasks(data: str, rows: int, dev_rows: int, precision: str) -> dict[str, Task]:
-    """By name."""
-    base = Work(data, "minilm", "full", [], rows, dev_rows, precision=precision)
+def tasks(base: Work) -> dict[str, Task]:
+    """By name; ``base`` is full fine-tuning on the rows of a single run."""
     found = {
-        method: Task(replace(base, method=method, settings=[(lr, 1)], rows=rows // 2 if method == "prefix" else rows))
+        method: Task(
+            replace(base, method=method, settings=[(lr, 1)], rows=base.rows // 2 if method == "prefix" else base.rows)
+        )
         for method, lr in RATES.items()
     }
-    few = replace(base, rows=max(3, rows // 16), dev_rows=max(1, rows // 48), training=CONSTANT)  # BoolQ's own third
+    few = replace(  # dev rows as in BoolQ: a third
+        base, rows=max(3, base.rows // 16), dev_rows=max(1, base.rows // 48), training=CONSTANT
+    )
     rates = [round(RATES["lora"] * 10 ** (at / 4), 7) for at in range(-5, 3)]
     settings = [(lr, epochs) for lr in rates for epochs in (1, 2, 3)]
     found["lora search"] = Task(replace(few, method="lora", settings=settings), ("ours", DEFAULT), 1)
@@ -102,51 +114,105 @@ def measured(name: str, task: Task, rounds: int, reduced: str) -> dict[str, Any]
     }  # fmt: skip
 
 
-def main() -> None:
+def parsed() -> argparse.Namespace:
+    """The command line; what cannot be is refused before anything is measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--dev-rows", type=int, default=128)
     parser.add_argument("--rounds", type=int, help="of every task; without, 3 of single runs and 1 of searches")
     parser.add_argument("--only", default="", help="names of tasks, separated by commas")
-    arguments = parser.parse_args()
-    if arguments.rounds is not None and arguments.rounds < 1:
-        parser.error(f"argument --rounds: {arguments.rounds} is none; give 1 or more")
-    cores = psutil.cpu_count() or 1
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--model", default=PAGE["model"], help="a name, a folder, or random:HIDDENxLAYERS")
+    parser.add_argument("--batch-size", type=int, default=PAGE["batch_size"])
+    parser.add_argument("--out", type=Path, help="write this file of results, and nothing else")
+    given = parser.parse_args()
+    for name in ("rounds", "batch_size"):
+        value = getattr(given, name)
+        if value is not None and value < 1:
+            parser.error(f"argument --{name.replace('_', '-')}: {value} is none; give 1 or more")
+    given.only = [name.strip() for name in given.only.split(",") if name.strip()]
+    known = tasks(Work(given.data, given.model, "full", [], given.rows, given.dev_rows))
+    if unknown := [name for name in given.only if name not in known]:
+        parser.error(f"argument --only: no task is called {', '.join(unknown)}; they are {', '.join(known)}")
+    if given.device == "cuda" and not torch.cuda.is_available():
+        parser.error("argument --device: torch finds no GPU")
+    try:
+        dimensions(given.model)
+    except ValueError as error:
+        parser.error(f"argument --model: {error}")
+    given.fills = given.out is None and given.device == "cpu"
+    if given.fills and {name: getattr(given, name) for name in PAGE} != PAGE:
+        parser.error("docs/speed.md tells of MiniLM and batches of 32; give --out for another model or batch size")
+    return given
+
+
+def precisions(device: str) -> tuple[float | None, str, str]:
+    """How many times faster bf16 is, where that is measured; the peer's best precision, and ours."""
+    if device == "cuda":
+        found = resolve(ComputeSpec(device=device)).precision
+        return None, found, found
     ratio = speedup()
-    reduced = "bf16" if ratio > 1 else "fp32"
-    chosen = tasks(arguments.data, arguments.rows, arguments.dev_rows, "bf16" if ratio >= 1.2 else "fp32")
-    wanted = [name.strip() for name in arguments.only.split(",") if name.strip()]
-    if unknown := [name for name in wanted if name not in chosen]:
-        parser.error(f"argument --only: no task is called {', '.join(unknown)}; they are {', '.join(chosen)}")
-    shape = pretrained(ModelSpec(name="minilm")).shape
-    path = ROOT / "benchmarks" / "results" / "speed.json"
-    before = json.loads(path.read_text()) if wanted and path.exists() else {"machine": {}, "tasks": {}}
-    results = before["tasks"] if before["machine"].get("processor") == processor_name() else {}  # one machine a table
-    told = {
+    return ratio, "bf16" if ratio > 1 else "fp32", "bf16" if ratio >= 1.2 else "fp32"
+
+
+def earlier(path: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """Tasks of a file that was measured with the same machine, model and batches: a table is of one of each."""
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text())
+    was = PAGE | {name: found[name] for name in PAGE if name in found}
+    same = all(was[name] == told[name] for name in PAGE)
+    chip = all(found["machine"].get(part) == told["machine"].get(part) for part in ("processor", "device"))
+    return found["tasks"] if same and chip else {}
+
+
+def told_of(given: argparse.Namespace, ratio: float | None, reduced: str) -> dict[str, Any]:
+    """What stands above the tasks, without paths of this machine."""
+    is_random = dimensions(given.model) is not None
+    return {
         "what": "one process each, in turns, medians",
-        "data": "BoolQ, 2,000 training rows" if "boolq" in arguments.data else Path(arguments.data).name,
+        "data": "BoolQ, 2,000 training rows" if "boolq" in given.data else Path(given.data).name,
+        "model": Path(given.model).name if Path(given.model).is_dir() else given.model,
+        "weights": "random; accuracies mean nothing" if is_random else "pretrained",
+        "batch_size": given.batch_size,
         "bf16_speedup": ratio,
         "peer_best_precision": reduced,
-        **here(),
+        **here(given.device),
     }
-    for name, task in chosen.items():
-        if wanted and name not in wanted:
-            continue
-        work, rounds = replace(task.work, threads=cores), arguments.rounds or task.rounds
-        found = measured(name, replace(task, work=work), rounds, reduced)
-        ceiling = products(cores, work.precision)
-        data = DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows)
-        lengths = Workbench().tokens(data, ModelSpec(name=work.model, max_length=work.max_length))["train"].lengths
-        squared = int((lengths.astype(np.int64) ** 2).sum())
-        for side in found["sides"].values():
-            flop = needed(shape, work.method, side["tokens"], squared * side["tokens"] // int(lengths.sum()))
-            side["share_of_ceiling"] = flop / side["train_seconds"] / ceiling
-        found["work"]["data"] = told["data"]
-        results[name] = {**found, "rounds": rounds, "ceiling": ceiling}
-        ordered = {name: results[name] for name in chosen if name in results}
-        path.write_text(json.dumps({**told, "tasks": ordered}, indent=1) + "\n")  # what is measured so far
-    fill()
+
+
+def main() -> None:
+    given = parsed()
+    ratio, reduced, precision = precisions(given.device)
+    told = told_of(given, ratio, reduced)
+    path = given.out or ROOT / "benchmarks" / "results" / (
+        "speed_cuda.json" if given.device == "cuda" else "speed.json"
+    )
+    results = earlier(path, told) if given.only else {}
+    with tempfile.TemporaryDirectory() as folder:
+        size = dimensions(given.model)
+        model = given.model if size is None else str(made(*size, Path(folder)))
+        base = Work(
+            given.data, model, "full", [], given.rows, given.dev_rows, batch_size=given.batch_size,
+            precision=precision, threads=psutil.cpu_count() or 1, device=given.device,
+        )  # fmt: skip
+        chosen = tasks(base)
+        for name, task in chosen.items():
+            if given.only and name not in given.only:
+                continue
+            rounds = given.rounds or task.rounds
+            found = measured(name, task, rounds, reduced)
+            reach, flop = products(task.work), needed_a_token(task.work)
+            for side in found["sides"].values():
+                rate = None if flop is None else flop * side["tokens"] / side["train_seconds"]
+                side["share_of_ceiling"] = None if rate is None else rate / reach
+            found["work"] |= {"data": told["data"], "model": told["model"]}
+            results[name] = {**found, "rounds": rounds, "ceiling": reach}
+            ordered = {name: results[name] for name in chosen if name in results}
+            path.write_text(json.dumps({**told, "tasks": ordered}, indent=1) + "\n")  # what is measured so far
+    if given.fills:
+        fill()
 
 
 if __name__ == "__main__":

@@ -1,44 +1,39 @@
-"""What the machine's matrix products allow, and how many a training needs."""
+"""What a task's trainings need, and what the machine's matrix products allow."""
 
 from __future__ import annotations
 
-import time
-
 import torch
+from work import Work
 
-from welltuned.shapes import Shape
+from welltuned import methods
+from welltuned.engine import Compute, resolve
+from welltuned.plan import candidate
+from welltuned.run import assembled
+from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
+from welltuned.utilisation import ceiling, needed
+from welltuned.workbench import Workbench
 
-SHAPE = (4096, 384, 1536)
-REPEATS = 7
-
-
-def products(threads: int, precision: str) -> float:
-    """Multiply-adds count twice: FLOP a second of the largest of a few runs of one feed-forward product."""
-    torch.set_num_threads(threads)
-    rows, width, wide = SHAPE
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = torch.randn(rows, width, dtype=kind), torch.randn(width, wide, dtype=kind)
-    best = 0.0
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        for _ in range(5):
-            a @ b
-        best = max(best, 10 * rows * width * wide / (time.perf_counter() - started))
-    return best
+SECONDS = 1.0
+"""That the fastest product is looked for."""
 
 
-def needed(shape: Shape, method: str, tokens: int, squared: int) -> float:
-    """FLOP of training on so many tokens, padding not counted.
+def products(work: Work) -> float:
+    """FLOP a second of a feed-forward product in the task's precision, on its device, with its threads."""
+    torch.set_num_threads(work.threads)
+    return ceiling(resolve(ComputeSpec(device=work.device, precision=work.precision)), SECONDS)
 
-    Forward: 2 a parameter of a block's matrices and token, and 4*T*d a token of attention. Backward: as much for what
-    comes in, and as much again for weights that train; nothing of it where only the head trains.
 
-    Args:
-        tokens: over all rows and epochs.
-        squared: sum of T*T over all rows and epochs.
+def needed_a_token(work: Work) -> float | None:
+    """FLOP of training on the task's rows over their tokens, padding not counted.
+
+    Blocks that stay as they are count with their forward pass in every epoch, whether a side runs them anew or not.
+    None where the library has no closed form for the model.
     """
-    matrices = sum(one.inputs * one.outputs for one in shape.matrices)
-    forward = shape.layers * (2.0 * matrices * tokens + 4.0 * shape.hidden * squared)
-    weights = shape.layers * 2.0 * matrices * tokens
-    attention = forward - weights
-    return {"full": 3 * forward, "head": forward}.get(method, 2 * weights + 3 * attention)
+    bench, plain = Workbench(), Compute(torch.device("cpu"), "fp32", "plain")
+    data = DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows)
+    model = ModelSpec(name=work.model, max_length=work.max_length)
+    spec = candidate(work.expression, {}).run(data, model, 0, ComputeSpec(device="cpu"))
+    method, classes = methods.build(spec.method), len(bench.dataset(data).labels)
+    encoder, rows = assembled(spec, method, bench.model(model), classes, plain), bench.tokens(data, model)["train"]
+    flop = needed(encoder, rows, plain)
+    return None if flop is None else flop / int(rows.lengths.sum())

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import torch
-from work import PROMPT, Done, Work, answer
+from work import Done, Work, answer
 
 from welltuned.methods._base import Choice
 from welltuned.plan import candidate
@@ -19,15 +19,14 @@ from welltuned.workbench import Workbench
 
 def do(work: Work) -> Done:
     torch.set_num_threads(work.threads)
-    expression = f"prefix:length={PROMPT}" if work.method == "prefix" else work.method
     rates, lengths = (tuple(dict.fromkeys(column)) for column in zip(*work.settings, strict=True))
     plan = Search(
         DataSpec(source=work.data, max_train_samples=work.rows, max_eval_samples=work.dev_rows),
         ModelSpec(name=work.model, max_length=work.max_length),
-        candidate(expression, {"batch_size": work.batch_size, **work.training}),
+        candidate(work.expression, {"batch_size": work.batch_size, **work.training}),
         {"lr": Choice(rates), "epochs": Choice(lengths)},
         seeds=work.seeds,
-        compute=ComputeSpec(device="cpu", precision=work.precision, engine=work.way),
+        compute=ComputeSpec(device=work.device, precision=work.precision, engine=work.way),
         pruner=work.pruner or None,
     )
     started = time.perf_counter()

@@ -26,6 +26,8 @@ from welltuned.pretrained import pretrained
 from welltuned.spec import DataSpec, ModelSpec
 
 BEST = {"train_sampling_strategy": "group_by_length", "optim": "adamw_torch_fused"}
+"""Beside bf16 where that is faster. torch_compile stays off: compiling is part of the time, and took 38 s for 2.8 s of
+steps where it was tried (docs/speed.md)."""
 
 
 def model_for(work: Work, folder: str, seed: int) -> Any:
@@ -71,7 +73,7 @@ def do(work: Work) -> Done:
                         per_device_train_batch_size=work.batch_size,
                         per_device_eval_batch_size=64,
                         seed=seed,
-                        use_cpu=True,
+                        use_cpu=work.device == "cpu",
                         save_strategy="no",
                         report_to=[],
                         disable_tqdm=True,

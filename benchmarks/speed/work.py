@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
+import torch
+
 PROMPT = 8
 """Trained embeddings of a prefix, on both sides."""
 
@@ -21,6 +23,7 @@ class Work:
         way: of the peer, "default" or "best" flags; of ours, "fast" or "plain".
         training: of our options, those that are not the peer's defaults.
         pruner: of ours, the rule by which trials that fall behind are given up; empty for none.
+        device: "cpu" or "cuda".
     """
 
     data: str
@@ -37,6 +40,12 @@ class Work:
     threads: int = 2
     training: dict[str, str] = field(default_factory=dict)
     pruner: str = ""
+    device: str = "cpu"
+
+    @property
+    def expression(self) -> str:
+        """The method as Welltuned takes it."""
+        return f"prefix:length={PROMPT}" if self.method == "prefix" else self.method
 
 
 @dataclass
@@ -48,7 +57,7 @@ class Done:
         train_seconds: of these, training steps, and what is computed once for them.
         tokens: that were trained on, without padding, each epoch anew.
         chosen: the trial with the best dev accuracy.
-        peak_bytes: the process's largest resident memory.
+        peak_bytes: the process's largest resident memory, or on a GPU the most that torch had allocated there.
         dev_accuracy: of each trial, seed by seed.
         correct: of the first trial: whether each dev row was right.
         given_up: trials that did not come to their end.
@@ -68,6 +77,13 @@ def answer(do: Callable[[Work], Done]) -> None:
     """Read the work from the command line, do it, and print what it took as the last line."""
     given = json.loads(sys.argv[1])
     given["settings"] = [tuple(one) for one in given["settings"]]
-    done = do(Work(**given))
-    done.peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    work = Work(**given)
+    done = do(work)
+    done.peak_bytes = _peak(work.device)
     print(json.dumps(asdict(done)))
+
+
+def _peak(device: str) -> int:
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
