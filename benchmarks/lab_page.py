@@ -34,7 +34,8 @@ def printed(command: str) -> str:
     if "--out" in words:
         _keep_figure(ROOT / words[words.index("--out") + 1])
     lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
-    return "\n".join(line for line in lines if not line.startswith(("report: ", "figure: ", "steps used "))).rstrip() + "\n"
+    of_this_machine = ("report: ", "figure: ", "steps used ")
+    return "\n".join(line for line in lines if not line.startswith(of_this_machine)).rstrip() + "\n"
 
 
 def _keep_figure(folder: Path) -> None:

@@ -21,6 +21,7 @@ from welltuned.pretrained import Pretrained
 from welltuned.run import run, train_together, trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, TrainSpec
 from welltuned.train import Training
+from welltuned.utilisation import ceiling, needed
 from welltuned.workbench import Workbench
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is at hand")
@@ -52,6 +53,18 @@ def test_training_in_bf16_learns(method: str, tiny: Find) -> None:
     training.run()
     assert training.curve[-1].train_loss < training.curve[0].train_loss
     assert all(one.dtype == torch.float32 for one in training.encoder.parameters())
+
+
+def test_what_a_step_needs_and_the_ceiling_are_found_without_a_trace(tiny: Find) -> None:
+    found = []
+    for compute in (PLAIN, Compute(torch.device(KIND), "bf16", "fast")):
+        training = begun(tiny("bert"), "lora", compute)
+        streams, mode = torch.cuda.get_rng_state(), training.encoder.training
+        found.append(needed(training.encoder, training.train, compute))
+        assert ceiling(compute) > 0
+        assert torch.equal(torch.cuda.get_rng_state(), streams)
+        assert training.encoder.training == mode
+    assert found[0] == found[1]
 
 
 def test_a_state_goes_on_bit_for_bit(tiny: Find) -> None:
