@@ -18,13 +18,15 @@ from welltuned.checkpoints import forget_checkpoints
 from welltuned.data.dataset import Dataset, Split
 from welltuned.engine import resolve
 from welltuned.errors import DataError, DivergedError, ResourceError, UsageError
+from welltuned.gathering import train_together
 from welltuned.judging import MARGIN, Baselines, Entrant, Judgement, Terms, judge
 from welltuned.plan import Candidate
 from welltuned.provenance import provenance
 from welltuned.record import Alarm, Budget, ComparisonRecord, Suspect, read_comparison, write_arrays, write_json
-from welltuned.run import MODEL, complete, finished_run, train_together
+from welltuned.run import complete
 from welltuned.search import Search, Trials, space
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec, TrainSpec, short_name
+from welltuned.subject import MODEL, finished_run
 from welltuned.workbench import Workbench
 
 

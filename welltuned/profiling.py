@@ -14,8 +14,8 @@ from welltuned.optimizer import adamw
 from welltuned.plan import Candidate
 from welltuned.provenance import provenance
 from welltuned.record import MemoryRecord, MemoryRow, write_json
-from welltuned.run import assembled
 from welltuned.spec import RunSpec
+from welltuned.subject import assembled
 from welltuned.workbench import Workbench
 
 

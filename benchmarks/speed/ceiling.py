@@ -8,8 +8,8 @@ from work import Work
 from welltuned import methods
 from welltuned.engine import Compute, resolve
 from welltuned.plan import candidate
-from welltuned.run import assembled
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
+from welltuned.subject import assembled
 from welltuned.utilisation import ceiling, needed
 from welltuned.workbench import Workbench
 

@@ -30,10 +30,12 @@ from welltuned.answering import predict
 from welltuned.batches import TokenizedSplit
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, resolve, settle
+from welltuned.gathering import train_together
 from welltuned.plan import candidate
 from welltuned.progress import Observer
-from welltuned.run import assembled, train_together, trial
+from welltuned.run import trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.subject import assembled
 from welltuned.train import Training
 from welltuned.workbench import Workbench
 

@@ -170,7 +170,7 @@ MORE = {
 def test_a_folder_that_vanishes_while_a_run_goes_on(
     command: str, welltuned: Command, problem: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from welltuned import run
+    from welltuned import subject
     from welltuned.checkpoints import carry_through
 
     out = tmp_path / "out"
@@ -181,7 +181,7 @@ def test_a_folder_that_vanishes_while_a_run_goes_on(
 
     asked = [command, problem, "--model", bert, "--out", out, *QUICK[:4], *MORE[command]]
     with monkeypatch.context() as patch:
-        patch.setattr(run, "carry_through", gone)
+        patch.setattr(subject, "carry_through", gone)
         done = welltuned(*asked)
     assert done.code == 4, done.err
     assert "the folder of the results is gone" in done.err

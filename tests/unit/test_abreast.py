@@ -12,7 +12,7 @@ import torch
 from companies import require_alike
 from families import write_examples
 
-from welltuned import engine, methods
+from welltuned import engine, gathering, methods
 from welltuned import run as runs
 from welltuned.checkpoints import Identity, Saving, Store, carry_through
 from welltuned.errors import DivergedError
@@ -23,6 +23,7 @@ from welltuned.record import RunRecord, read_arrays
 from welltuned.search import Search, search
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.stopping import StoppedError
+from welltuned.subject import Subject
 from welltuned.together import Abreast, can_go_abreast, share_frozen
 from welltuned.train import Training
 from welltuned.workbench import Workbench
@@ -72,14 +73,14 @@ def make(data: DataSpec, model_folder: Callable[[str], Path]) -> Make:
 
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "WORTH", 0)
+    monkeypatch.setattr(gathering, "WORTH", 0)
 
 
 def begun(specs: list[RunSpec]) -> list[Training]:
     """Trainings with encoders of their own."""
     bench, found = Workbench(), []
     for spec in specs:
-        subject = runs._Subject(spec, bench)
+        subject = Subject(spec, bench)
         rows, method = subject.features(), methods.build(spec.method)
         found.append(
             Training(subject.encoder, method, rows["train"], rows["dev"], spec.train, subject.compute, Observer())
@@ -242,7 +243,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def trials(specs: list[RunSpec], folder: Path) -> list[RunRecord]:
     bench = Workbench()
-    runs.train_together(specs, folder, bench)
+    gathering.train_together(specs, folder, bench)
     return [runs.trial(spec, folder / spec.name, bench) for spec in specs]
 
 
@@ -289,11 +290,11 @@ def test_long_batches_are_left_to_themselves(
 ) -> None:
     specs = [make(seed=0), make(seed=1)]
     tokens = Workbench().tokens(specs[0].data, specs[0].model)["train"].lengths.mean() * BATCH
-    monkeypatch.setattr(engine, "TOKENS_AT_ONCE", int(tokens * runs.SMALL) - 1)
+    monkeypatch.setattr(engine, "TOKENS_AT_ONCE", int(tokens * gathering.SMALL) - 1)
     trials(specs, tmp_path / "long")
     assert steps
     steps.clear()
-    monkeypatch.setattr(engine, "TOKENS_AT_ONCE", int(tokens * runs.SMALL) + 1)
+    monkeypatch.setattr(engine, "TOKENS_AT_ONCE", int(tokens * gathering.SMALL) + 1)
     trials(specs, tmp_path / "short")
     assert steps == []
 

@@ -13,7 +13,7 @@ from companies import require_alike
 from families import write_examples
 from torch import nn
 
-from welltuned import methods
+from welltuned import gathering, methods
 from welltuned import run as runs
 from welltuned.checkpoints import Identity, Saving, Store, carry_through
 from welltuned.errors import DivergedError
@@ -25,6 +25,7 @@ from welltuned.record import RunRecord, read_arrays
 from welltuned.search import Search, search
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.stopping import StoppedError
+from welltuned.subject import Subject
 from welltuned.together import Heads
 from welltuned.train import Training
 from welltuned.workbench import Workbench
@@ -44,7 +45,7 @@ OWN: list[dict[str, Any]] = [
 
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "WORTH", 0)
+    monkeypatch.setattr(gathering, "WORTH", 0)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def begun(specs: list[RunSpec]) -> list[Training]:
     """Trainings on features that were computed once."""
     bench, found = Workbench(), []
     for spec in specs:
-        subject = runs._Subject(spec, bench)
+        subject = Subject(spec, bench)
         rows = subject.features()
         assert rows["train"].features is not None
         method = methods.build(spec.method)
@@ -164,7 +165,7 @@ def test_they_go_on_from_the_disk(until: int, make: Make, tmp_path: Path) -> Non
 
 def trials(specs: list[RunSpec], folder: Path) -> list[RunRecord]:
     bench = Workbench()
-    runs.train_together(specs, folder, bench)
+    gathering.train_together(specs, folder, bench)
     return [runs.trial(spec, folder / spec.name, bench) for spec in specs]
 
 
@@ -206,7 +207,7 @@ def test_others_are_left_to_themselves(others: dict[str, Any], make: Make, tmp_p
 def test_few_steps_are_not_worth_it(
     worth: int, together: bool, make: Make, tmp_path: Path, steps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "WORTH", worth)
+    monkeypatch.setattr(gathering, "WORTH", worth)
     trials([make(seed=0), make(seed=1)], tmp_path)
     assert (steps == []) == together
 

@@ -12,7 +12,7 @@ import torch
 from families import write_examples
 from safetensors.numpy import load_file
 
-from welltuned import artifact, methods, run
+from welltuned import artifact, methods, run, subject
 from welltuned.batches import Batch
 from welltuned.checkpoints import Saving
 from welltuned.data import load_dataset
@@ -112,17 +112,17 @@ def test_a_finished_run_is_read_and_not_repeated(spec: Make, tmp_path: Path) -> 
 
 def test_rows_to_overfit_are_of_every_class() -> None:
     labels = np.array([0, 0, 0, 0, 1, 1, 2, 2])
-    assert labels[run._mixed(labels, 3)].tolist() == [0, 1, 2]
-    assert labels[run._mixed(labels, 6)].tolist() == [0, 0, 1, 1, 2, 2]
-    assert run._mixed(labels, 8).tolist() == list(range(8))
+    assert labels[subject._mixed(labels, 3)].tolist() == [0, 1, 2]
+    assert labels[subject._mixed(labels, 6)].tolist() == [0, 0, 1, 1, 2, 2]
+    assert subject._mixed(labels, 8).tolist() == list(range(8))
 
 
 def test_changed_data_or_weights_run_anew(spec: Make, tmp_path: Path) -> None:
     first = run.run(spec("head"), tmp_path, Workbench())
     made = first.provenance
-    assert run.finished_run(spec("head"), tmp_path, made.data_hash, made.weights_hash) == first
-    assert run.finished_run(spec("head"), tmp_path, "another", made.weights_hash) is None
-    assert run.finished_run(spec("head"), tmp_path, made.data_hash, "another") is None
+    assert subject.finished_run(spec("head"), tmp_path, made.data_hash, made.weights_hash) == first
+    assert subject.finished_run(spec("head"), tmp_path, "another", made.weights_hash) is None
+    assert subject.finished_run(spec("head"), tmp_path, made.data_hash, "another") is None
 
 
 def test_another_spec_or_a_damaged_record_runs_anew(spec: Make, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_another_spec_or_a_damaged_record_runs_anew(spec: Make, tmp_path: Path) 
     assert read_run(tmp_path) == other
     (tmp_path / "record.json").write_text((tmp_path / "record.json").read_text()[:100])
     made = other.provenance
-    assert run.finished_run(spec("head", seed=1), tmp_path, made.data_hash, made.weights_hash) is None
+    assert subject.finished_run(spec("head", seed=1), tmp_path, made.data_hash, made.weights_hash) is None
     (tmp_path / "predictions.safetensors").unlink()
     assert run.run(spec("head", seed=1), tmp_path, Workbench()).id == other.id
     assert arrays(tmp_path)
@@ -171,7 +171,7 @@ def test_what_the_steps_need_is_counted_for_the_rows_and_epochs_that_were_traine
     assert len(record.curve) < 5
     rows = bench.tokens(one.data, one.model)["train"]
     if overfit is not None:
-        rows = rows.take(run._mixed(rows.known_labels, overfit))
+        rows = rows.take(subject._mixed(rows.known_labels, overfit))
     matrices = sum(matrix.inputs * matrix.outputs for matrix in shape.matrices)
     linear, attention = 2 * matrices * rows.lengths.sum(), 4 * shape.hidden * (rows.lengths**2).sum()
     used = record.utilisation

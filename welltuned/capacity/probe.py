@@ -19,8 +19,8 @@ from welltuned.encoders import Encoder
 from welltuned.engine import Compute, resolve
 from welltuned.memory.measured import is_out_of_memory
 from welltuned.optimizer import adamw
-from welltuned.run import assembled
 from welltuned.spec import RunSpec
+from welltuned.subject import assembled
 from welltuned.workbench import Workbench
 
 

@@ -16,14 +16,16 @@ import numpy as np
 from welltuned import judging
 from welltuned.checkpoints import forget_checkpoints
 from welltuned.errors import DivergedError, ResourceError, UsageError, WelltunedError
+from welltuned.gathering import train_together
 from welltuned.methods._base import Choice, Range
 from welltuned.plan import Candidate, varied
 from welltuned.record import Budget, EpochRow, RunRecord, SearchTrial
-from welltuned.run import HopelessError, always, forget_state, train_together, trial
+from welltuned.run import forget_state, trial
 from welltuned.search.proposals import Proposals, Values, proposals
 from welltuned.search.pruning import Pruner
 from welltuned.search.space import Space, told
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.subject import HopelessError, always
 from welltuned.workbench import Workbench
 
 

@@ -77,18 +77,18 @@ class Abreast(Company):
             ResourceError: not even one row of one training fits the memory.
             StoppedError: in an evaluation, where a stop is wished for; it will be done anew.
         """
-        self._streams = [one.stream() for one in self._all]
-        for one in self._all:
+        self._streams = [one.stream() for one in self.trainings]
+        for one in self.trainings:
             one.encoder.train()
         super().run(until, after)
 
     def _answer(self, at: int) -> None:
         super()._answer(at)
-        self._all[at].encoder.train()
+        self.trainings[at].encoder.train()
 
     def _take_step(self, active: list[int]) -> None:
         started = time.perf_counter()
-        rows = {at: self._all[at].rows_of_step() for at in active}
+        rows = {at: self.trainings[at].rows_of_step() for at in active}
 
         def whole(most: int) -> dict[int, Tensor]:
             with self._compute.weights_held():
@@ -101,7 +101,7 @@ class Abreast(Company):
 
     def _follow(self, at: int, found: Tensor, rows: int, common: float) -> None:
         """One training's step along its own gradient; ``common`` is its share of what was done for all, in seconds."""
-        training, started = self._all[at], time.perf_counter()
+        training, started = self.trainings[at], time.perf_counter()
         try:
             training.follow(found, rows, lambda: common + time.perf_counter() - started)
         except DivergedError:
@@ -113,16 +113,16 @@ class Abreast(Company):
 
     def _begin_anew(self, most: int, _: str) -> None:
         self._most = most // 2
-        self._streams = [one.stream() for one in self._all]
+        self._streams = [one.stream() for one in self.trainings]
         for at in self._active:
-            self._all[at].encoder.zero_grad(set_to_none=True)
+            self.trainings[at].encoder.zero_grad(set_to_none=True)
 
     def _passes(self, rows: Mapping[int, Ints], most: int) -> list[list[int]]:
         """The trainings in order, so many in a pass as have tokens for one together."""
         found: list[list[int]] = []
         limit, room = self._compute.tokens_at_once or 0, 0
         for at, own in rows.items():
-            tokens = len(own) * self._carrier.prompt_length + int(self._all[at].train.lengths[own].sum())
+            tokens = len(own) * self._carrier.prompt_length + int(self.trainings[at].train.lengths[own].sum())
             if not found or tokens > room or len(found[-1]) == most:
                 found.append([])
                 room = limit
@@ -135,9 +135,9 @@ class Abreast(Company):
         if len(places) == 1:
             (at,) = places
             with drawing_from(self._streams[at]):
-                return [(at, self._all[at].gradients(rows[at]))]
-        trainings = [self._all[at] for at in places]
-        batches = [self._all[at].train.batch(rows[at]).to(self._compute.device) for at in places]
+                return [(at, self.trainings[at].gradients(rows[at]))]
+        trainings = [self.trainings[at] for at in places]
+        batches = [self.trainings[at].train.batch(rows[at]).to(self._compute.device) for at in places]
         alone = [partial(drawing_from, self._streams[at]) for at in places]
         losses, found = [], []
         with self._parts_of(places), self._compute.arithmetic():

@@ -27,13 +27,14 @@ class Company(ABC):
         observer: told of the rows of all.
 
     Attributes:
+        trainings: as they stand.
         step, steps: of the one that goes on longest.
         diverged: those that were left out, by their places.
         incidents, scale: none, and the whole of the planned rate; nothing here slows down.
     """
 
     def __init__(self, trainings: Sequence[Training], observer: Observer) -> None:
-        self._all, self._observer = list(trainings), observer
+        self.trainings, self._observer = list(trainings), observer
         self.step, self.steps = 0, max(one.steps for one in trainings)
         self.diverged: set[int] = set()
         self.incidents: list[Incident] = []
@@ -50,12 +51,12 @@ class Company(ABC):
 
     @property
     def _active(self) -> list[int]:
-        return [at for at, one in enumerate(self._all) if at not in self.diverged and not one.ended]
+        return [at for at, one in enumerate(self.trainings) if at not in self.diverged and not one.ended]
 
     @property
     def size(self) -> int:
         """Of all of them."""
-        return sum(one.size for one in self._all)
+        return sum(one.size for one in self.trainings)
 
     @property
     def ended(self) -> bool:
@@ -65,7 +66,7 @@ class Company(ABC):
     @property
     def is_at_rest(self) -> bool:
         """Whether the step before has ended an epoch."""
-        return all(self._all[at].is_at_rest for at in self._active)
+        return all(self.trainings[at].is_at_rest for at in self._active)
 
     def run(self, until: int | None = None, after: Callable[[], None] = lambda: None) -> None:
         """Train on up to step ``until``, or to the end; dev is answered wherever an epoch ends.
@@ -74,13 +75,13 @@ class Company(ABC):
             StoppedError: in an evaluation, where a stop is wished for; it will be done anew.
         """
         goal = self.steps if until is None else until
-        total = sum(len(self._all[at].train) * self._all[at].spec.epochs for at in self._active)
+        total = sum(len(self.trainings[at].train) * self.trainings[at].spec.epochs for at in self._active)
         self._observer.stage(f"training {len(self._active)} {self.what} together", total)
-        self._observer.advance(sum(_rows_done(self._all[at]) for at in self._active))
+        self._observer.advance(sum(_rows_done(self.trainings[at]) for at in self._active))
         has_worked = False
         while True:
             for at in self._active:
-                if self._all[at].is_unanswered:
+                if self.trainings[at].is_unanswered:
                     self._answer(at)
                     has_worked = True
             if has_worked:
@@ -94,7 +95,7 @@ class Company(ABC):
 
     def _answer(self, at: int) -> None:
         try:
-            self._all[at].answer()
+            self.trainings[at].answer()
         except DivergedError:
             self.diverged.add(at)
 
@@ -102,7 +103,7 @@ class Company(ABC):
         """Where all of them stand."""
         tensors: dict[str, Tensor] = {}
         members: list[dict[str, Any]] = []
-        for at, training in enumerate(self._all):
+        for at, training in enumerate(self.trainings):
             state = training.snapshot(copied=copied)
             tensors |= {f"{at}.{name}": value for name, value in state.tensors.items()}
             members.append(state.numbers)
@@ -116,9 +117,9 @@ class Company(ABC):
             KeyError: it is the state of others.
         """
         members = state.numbers["members"]
-        if len(members) != len(self._all):
+        if len(members) != len(self.trainings):
             raise KeyError("members")
-        for at, training in enumerate(self._all):
+        for at, training in enumerate(self.trainings):
             own = {
                 name.removeprefix(f"{at}."): value for name, value in state.tensors.items() if name.startswith(f"{at}.")
             }

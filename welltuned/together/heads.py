@@ -45,7 +45,7 @@ class Heads(Company):
 
     def _take_step(self, active: list[int]) -> None:
         started = time.perf_counter()
-        trainings = [self._all[at] for at in active]
+        trainings = [self.trainings[at] for at in active]
         rows = torch.from_numpy(np.stack([one.rows_of_step() for one in trainings])).to(self._labels.device)  # [S, B]
         at = torch.tensor(active, device=rows.device)
         rates = [one.rate_of_step() for one in trainings]
@@ -85,7 +85,7 @@ class Heads(Company):
         """Let the onlooker of one training see its gradients."""
         head = self._heads[at]
         head.weight.grad, head.bias.grad = gradients
-        self._all[at].watch.gradients()
+        self.trainings[at].watch.gradients()
         head.weight.grad = head.bias.grad = None
 
     def snapshot(self, *, copied: bool = True) -> State:

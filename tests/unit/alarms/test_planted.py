@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from welltuned import methods, plan, run, train
+from welltuned import methods, plan, subject, train
 from welltuned.comparing import Comparison, compare
 from welltuned.record import ComparisonRecord
-from welltuned.run import Workbench
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec
+from welltuned.workbench import Workbench
 
 _spec = importlib.util.spec_from_file_location("problem", Path(__file__).with_name("problem.py"))
 assert _spec is not None
@@ -117,7 +117,7 @@ def scheduler_on_the_wrong_optimizer(folder: Path, patch: Patch) -> Path:
 
 def not_a_number(folder: Path, patch: Patch) -> Path:
     """A weight is damaged in the run of the adapter, which is then broken off; the head's run is not."""
-    real = run.carry_through
+    real = subject.carry_through
 
     def damaged(training: Any, *rest: Any) -> None:
         if len(training.method.ledger(training.encoder.shape)) > 1:
@@ -125,7 +125,7 @@ def not_a_number(folder: Path, patch: Patch) -> Path:
                 next(iter(training.encoder.head.parameters())).view(-1)[0] = float("nan")
         real(training, *rest)
 
-    patch.setattr(run, "carry_through", damaged)
+    patch.setattr(subject, "carry_through", damaged)
     return problem.healthy(folder)
 
 

@@ -15,10 +15,11 @@ from families import tokenized, write_examples
 
 from welltuned import methods
 from welltuned.engine import Compute, prepare
+from welltuned.gathering import train_together
 from welltuned.memory import longest_batch, measure_step
 from welltuned.plan import candidate
 from welltuned.pretrained import Pretrained
-from welltuned.run import run, train_together, trial
+from welltuned.run import run, trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, TrainSpec
 from welltuned.train import Training
 from welltuned.utilisation import ceiling, needed
@@ -122,7 +123,7 @@ def test_a_whole_run(method: str, plan: tuple[DataSpec, ModelSpec], tmp_path: Pa
 def test_heads_train_together_as_alone(
     plan: tuple[DataSpec, ModelSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("welltuned.run.WORTH", 0)
+    monkeypatch.setattr("welltuned.gathering.WORTH", 0)
     compute = ComputeSpec(device=KIND, precision="fp32")
     options = {"batch_size": 8, "epochs": 20}
     specs = [candidate("head", {**options, "lr": lr}).run(*plan, 0, compute) for lr in (1e-3, 1e-2)]

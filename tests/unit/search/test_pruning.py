@@ -16,6 +16,7 @@ from welltuned.report import format
 from welltuned.search import Search, _near, search, space, trials
 from welltuned.search.pruning import PRUNERS, Pruner
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
+from welltuned.subject import GIVEN_UP, HopelessError, Subject
 from welltuned.workbench import Workbench
 
 
@@ -105,7 +106,7 @@ def test_a_trial_that_falls_behind_is_given_up_and_not_chosen(
     assert found.chosen != one.number
     assert "1 given up on the way (median)" in found.budget
     folder = tmp_path / "out" / "trials" / one.runs[0]
-    assert {path.name for path in folder.iterdir()} == {runs.GIVEN_UP}
+    assert {path.name for path in folder.iterdir()} == {GIVEN_UP}
     whole = search(plan(None), tmp_path / "whole", Workbench(), "typed")
     assert whole.trials[whole.chosen].values == found.trials[found.chosen].values
     for other in whole.trials:
@@ -150,7 +151,7 @@ def test_the_first_seed_is_judged_and_the_best_half_goes_on(
     assert set(lines.values()) == {"given up after its first seed"}
     assert not list((tmp_path / "out").rglob(runs.STATE))
     (tmp_path / "out" / "results.json").unlink()
-    monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, trained))
+    monkeypatch.setattr(Subject, "train", counting(Subject.train, trained))
     trained.clear()
     again = search(wanted, tmp_path / "out", Workbench(), "typed")
     assert len(trained) == 3 * 3 + 2, "each is asked for as before, and read"
@@ -169,7 +170,7 @@ def test_a_winner_that_was_second_with_its_first_seed_is_not_trained_again(
 
     made: list[float] = []
     monkeypatch.setattr(trials, "trial", scored)
-    monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, made))
+    monkeypatch.setattr(Subject, "train", counting(Subject.train, made))
     bench, wanted = Workbench(), replace(plan("median"), seeds=(0, 1))
     found = search(wanted, tmp_path / "out", bench, "typed")
     assert found.winner is at_rate(found, 1.2e-2)
@@ -231,11 +232,11 @@ def test_a_trial_that_was_given_up_is_not_the_best_however_good_it_was(plan: Mak
 def test_a_trial_that_was_given_up_can_be_trained_to_its_end_later(plan: Make, tmp_path: Path) -> None:
     (spec,) = plan(None).runs({"lr": 1e-2})
     for _ in range(2):
-        with pytest.raises(runs.HopelessError):
+        with pytest.raises(HopelessError):
             runs.trial(spec, tmp_path / "one", Workbench(), lambda _: False)
     record = runs.trial(spec, tmp_path / "one", Workbench())
     assert len(record.curve) == 3
-    assert not (tmp_path / "one" / runs.GIVEN_UP).exists()
+    assert not (tmp_path / "one" / GIVEN_UP).exists()
 
 
 def test_a_search_that_was_cut_off_gives_up_the_same_trials_without_training_them(
@@ -246,7 +247,7 @@ def test_a_search_that_was_cut_off_gives_up_the_same_trials_without_training_the
     (tmp_path / "out" / "results.json").unlink()
     (tmp_path / "out" / "trials" / at_rate(first, 2e-2).runs[0] / "record.json").unlink()
     made: list[float] = []
-    monkeypatch.setattr(runs._Subject, "train", counting(runs._Subject.train, made))
+    monkeypatch.setattr(Subject, "train", counting(Subject.train, made))
     again = search(plan("median"), tmp_path / "out", Workbench(), "typed")
     assert made == [2e-2]
     assert [one.given_up for one in again.trials] == [one.given_up for one in first.trials]
