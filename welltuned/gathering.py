@@ -24,7 +24,7 @@ from welltuned.workbench import Workbench
 
 WORTH = 100
 """Steps of a run from which on sharing them saves more than a second encoder costs."""
-SMALL = 8
+SMALL = 12
 """Runs share their passes where a batch has at most one such part of the tokens that a pass takes well."""
 
 

@@ -2,7 +2,8 @@
 
 python benchmarks/speed/page.py
 
-speed.json is what the last machine measured; speed_amx.json and speed_fp32.json are kept from machines of other kinds.
+speed.json and speed_tried.json are what the last machine measured; those that end in amx or fp32 are kept from machines
+of other kinds.
 """
 
 from __future__ import annotations
@@ -145,6 +146,12 @@ def tried(found: dict[str, Any]) -> str:
         f"- {many['trials']} such trials, of {many['epochs']} epochs: {many['apart']:.1f} s one after the other, "
         f"{many['together']:.1f} s together.",
     ]
+    if "runs abreast" in found:
+        abreast = ", ".join(
+            f"{1e3 * one['apart']:,.0f} and {1e3 * one['together']:,.0f} ms at {tokens}"
+            for tokens, one in found["runs abreast"].items()
+        )
+        lines.append(f"- A step of eight runs of LoRA, apart and together, by tokens of a batch: {abreast}.")
     return "\n".join(lines)
 
 
@@ -189,6 +196,7 @@ SAY = {
     "speed_fp32": told,
     "speed_pruned": pruned,
     "speed_tried": tried,
+    "speed_tried_amx": tried,
     "bf16": reduced,
 }
 """Of each file of results, what stands between its markers."""

@@ -36,6 +36,7 @@ from welltuned.progress import Observer
 from welltuned.run import trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.subject import assembled
+from welltuned.together import Abreast, share_frozen
 from welltuned.train import Training
 from welltuned.workbench import Workbench
 
@@ -123,12 +124,12 @@ def queries_keys_values() -> dict[str, float]:
 class Bench:
     """One method on the data, ready to train."""
 
-    def __init__(self, data: str, method: str, rows: int, epochs: int = 1) -> None:
+    def __init__(self, data: str, method: str, rows: int, epochs: int = 1, batch: int = 32, length: int = 256) -> None:
         given = DataSpec(source=data, max_train_samples=rows, max_eval_samples=32)
-        plan = candidate(method, {"lr": 1e-4, "epochs": epochs, "batch_size": 32})
+        plan = candidate(method, {"lr": 1e-4, "epochs": epochs, "batch_size": batch})
         compute = settle(ComputeSpec(device="cpu", engine="fast"))
         self.compute: Compute = resolve(compute)
-        self.spec: RunSpec = plan.run(given, ModelSpec(name="minilm", max_length=256), 0, compute)
+        self.spec: RunSpec = plan.run(given, ModelSpec(name="minilm", max_length=length), 0, compute)
         self.bench = Workbench(cache_limit=0)
         self.rows: dict[str, TokenizedSplit] = self.bench.tokens(self.spec.data, self.spec.model)
 
@@ -220,6 +221,27 @@ def heads(bench: Bench, folder: Path, trials: int = 24) -> dict[str, float]:
     return found
 
 
+def abreast(data: str, runs: int = 8, steps: int = 12, rounds: int = 3) -> dict[str, dict[str, float]]:
+    """Seconds of a step of so many runs of LoRA on short rows, apart and together, by tokens of a batch."""
+    found = {}
+    for batch in (4, 8, 16, 32):
+        bench = Bench(data, "lora", 64 * batch, batch=batch, length=16)
+        encoders = [bench.encoder() for _ in range(2 * runs)]
+        alone, members = ([bench.training(one) for one in half] for half in (encoders[:runs], encoders[runs:]))
+        for one in members:
+            share_frozen(one.encoder, members[0].encoder)
+        together, seconds = Abreast(members, Observer()), dict[str, list[float]](apart=[], together=[])
+        for until in range(steps, steps * (rounds + 2), steps):
+            for way, works in (("apart", [one.run for one in alone]), ("together", [together.run])):
+                started = time.perf_counter()
+                for work in works:
+                    work(until=until)
+                seconds[way].append((time.perf_counter() - started) / steps)
+        tokens = batch * bench.rows["train"].lengths.mean()
+        found[f"{tokens:.0f} tokens"] = {way: statistics.median(all_of[1:]) for way, all_of in seconds.items()}
+    return found
+
+
 def evaluated(bench: Bench) -> dict[str, float]:
     """Tokens a second of answering, by rows at once."""
     encoder, rows, found = bench.encoder(), bench.rows["train"], {}
@@ -252,6 +274,7 @@ def main() -> None:
         "compile": blocks,
         "head": one,
         "heads": many,
+        "runs abreast": abreast(arguments.data),
         "precision": full.compute.precision,
         "rows": arguments.rows,
         **here(),

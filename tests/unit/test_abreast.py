@@ -62,11 +62,12 @@ def make(data: DataSpec, model_folder: Callable[[str], Path]) -> Make:
         head: str = "mean",
         family: str = "bert",
         engine: str = "fast",
+        precision: str = "fp32",
         **options: Any,
     ) -> RunSpec:
         one = candidate(method, {"batch_size": BATCH, "epochs": 3, "lr": 1e-3, **options})
         model = ModelSpec(name=str(model_folder(family)), max_length=40, head=head)
-        return one.run(data, model, seed, ComputeSpec(device="cpu", precision="fp32", engine=engine))
+        return one.run(data, model, seed, ComputeSpec(device="cpu", precision=precision, engine=engine))
 
     return made
 
@@ -114,6 +115,16 @@ def test_each_goes_its_way_as_if_alone(way: dict[str, Any], make: Make, passes: 
         assert one.stream().bit_generator.random_raw(4).tolist() == other.stream().bit_generator.random_raw(4).tolist()
     assert together[0].steps == 100
     assert together[4].step < 100, "out of patience"
+
+
+def test_in_bf16_too(make: Make) -> None:
+    specs = [make(seed=seed, precision="bf16", head="native") for seed in range(3)]
+    together = begun(specs)
+    abreast(together).run()
+    for one, other in zip(together, begun(specs), strict=True):
+        other.run()
+        for row, expected in zip(one.curve, other.curve, strict=True):
+            assert row.train_loss == pytest.approx(expected.train_loss, abs=5e-3)
 
 
 def test_frozen_tensors_are_in_memory_once(make: Make) -> None:
