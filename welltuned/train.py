@@ -203,12 +203,17 @@ class Training:
             has_worked = True
 
     def _take_step(self) -> None:
-        started, rows = time.perf_counter(), self.rows_of_step()
+        started, rows = time.perf_counter(), self.begin_step()
         self.follow(self.gradients(rows), len(rows), lambda: time.perf_counter() - started)
         self._streams = random_state(self.compute)
 
+    def begin_step(self) -> Ints:
+        """Set the next step's learning rate; returns its rows [B]."""
+        set_rate(self._optimizer, self.rate_of_step())
+        return self.rows_of_step()
+
     def follow(self, found: Tensor, rows: int, seconds: Callable[[], float]) -> None:
-        """Take the step along the gradient that stands in what trains.
+        """Take the step that was begun along the gradient that stands in what trains.
 
         Args:
             found: [2] float64, the mean loss of the step's rows and how many answers were right.
@@ -218,7 +223,6 @@ class Training:
         Raises:
             DivergedError: loss or gradient is not finite; weights and state are those before the step.
         """
-        set_rate(self._optimizer, self.rate_of_step())
         name = f"step {self._totals.steps + 1} of the epoch"
         loss, right, norm = clipped(found, self._trained, self.spec.max_grad_norm, name)
         self.watch.gradients()

@@ -88,7 +88,7 @@ class Abreast(Company):
 
     def _take_step(self, active: list[int]) -> None:
         started = time.perf_counter()
-        rows = {at: self.trainings[at].rows_of_step() for at in active}
+        rows = {at: self.trainings[at].begin_step() for at in active}
 
         def whole(most: int) -> dict[int, Tensor]:
             with self._compute.weights_held():
