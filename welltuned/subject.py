@@ -19,6 +19,7 @@ from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare, resolve
 from welltuned.errors import DataError, WelltunedError
 from welltuned.evidence import readings, removal
+from welltuned.fit import Fit
 from welltuned.memory import fewer, out_of_memory_told
 from welltuned.methods._base import Method
 from welltuned.pretrained import Pretrained
@@ -36,7 +37,7 @@ from welltuned.record import (
     write_json,
 )
 from welltuned.spec import RunSpec
-from welltuned.train import Fit, Training
+from welltuned.train import Training
 from welltuned.utilisation import utilisation
 from welltuned.workbench import Clock, Splits, Workbench
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from welltuned.answering import Logits, cross_entropy, predict
+from welltuned.answering import predict
 from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
@@ -28,70 +28,14 @@ from welltuned.engine import (
     restore_random,
     seed_everything,
 )
+from welltuned.fit import Best, Fit, Step, Totals, row_of, score, scored
 from welltuned.memory import fewer, in_pieces
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw, clipped, put_trained_back, rate, rate_of, set_rate, trained_tensors
 from welltuned.progress import Observer
-from welltuned.record import Alarm, EpochRow, Incident
+from welltuned.record import EpochRow, Incident
 from welltuned.spec import TrainSpec
 from welltuned.watch import Watch
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What training found.
-
-    Attributes:
-        curve: one row an epoch.
-        best_epoch: the epoch with the best dev accuracy (of equals the lower dev loss, then the earlier).
-        state: the trained tensors of that epoch.
-        dev_logits: [N, C] of that epoch.
-        seconds: training alone, and evaluation on dev.
-        alarms: what was found wrong with the training.
-        incidents: what it met and got over.
-    """
-
-    curve: list[EpochRow]
-    best_epoch: int
-    state: Mapping[str, Tensor]
-    dev_logits: Logits
-    seconds: dict[str, float]
-    alarms: list[Alarm]
-    incidents: list[Incident]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One optimizer step: its rows, their mean loss and right answers, the gradient's norm before clipping."""
-
-    rows: int
-    loss: float
-    right: int
-    norm: float
-    lr: float
-    seconds: float
-
-
-@dataclass
-class _Totals:
-    """Sums over an epoch's steps; ``lr`` is of the last."""
-
-    loss: float = 0.0
-    right: int = 0
-    rows: int = 0
-    norm: float = 0.0
-    lr: float = 0.0
-    steps: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class _Best:
-    """The best epoch so far, its trained tensors in main memory and its dev logits [N, C]."""
-
-    epoch: int
-    state: dict[str, Tensor]
-    logits: Logits
 
 
 class Training:
@@ -143,8 +87,8 @@ class Training:
         self._trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
         self.watch = watch or Watch(train.known_labels, dev.known_labels, observer)
         self.watch.started(encoder)
-        self._totals = _Totals()
-        self._best: _Best | None = None
+        self._totals = Totals()
+        self._best: Best | None = None
         self._order: tuple[int, list[Ints]] = (0, [])
 
     @property
@@ -335,12 +279,12 @@ class Training:
         )
         seconds = time.perf_counter() - started
         planned = self._rate(self.step - 1)
-        row = _row(epoch, self._totals, logits, labels, planned, self._totals.seconds + seconds)
-        if self._best is None or _score(row) > _score(self.curve[self._best.epoch - 1]):
-            self._best = _Best(epoch, self.method.state(self.encoder), logits)
+        row = row_of(epoch, self._totals, logits, labels, planned, self._totals.seconds + seconds)
+        if self._best is None or score(row) > score(self.curve[self._best.epoch - 1]):
+            self._best = Best(epoch, self.method.state(self.encoder), logits)
         self.curve.append(row)
         self.seconds["dev"] += seconds
-        self._totals = _Totals()
+        self._totals = Totals()
         self.observer.epoch(row, self.spec.epochs)
         self.watch.epoch(self.curve, logits)
         if self._is_out_of_patience and self.step < self.steps:
@@ -390,13 +334,13 @@ class Training:
         self._streams = _under("random.", tensors), numbers["random"]
         self.step, self.seconds = numbers["step"], dict(numbers["seconds"])
         self.curve = [EpochRow(**row) for row in numbers["curve"]]
-        self._totals = _Totals(**numbers["totals"])
+        self._totals = Totals(**numbers["totals"])
         self.incidents = [Incident(**one) for one in numbers["incidents"]]
         self._at_once, self.scale = dict(numbers["at_once"]), numbers["scale"]
         self._order = (0, [])
         self._best = None
         if numbers["best_epoch"] is not None:
-            self._best = _Best(numbers["best_epoch"], _under("best.", tensors), tensors["dev.logits"].cpu().numpy())
+            self._best = Best(numbers["best_epoch"], _under("best.", tensors), tensors["dev.logits"].cpu().numpy())
 
     def fit(self) -> Fit:
         """End the training: the encoder gets the tensors of its best epoch so far.
@@ -410,47 +354,11 @@ class Training:
         return Fit(self.curve, best.epoch, best.state, best.logits, self.seconds, alarms, self.incidents)
 
 
-def scored(logits: Tensor, labels: Tensor, share: float = 1.0) -> tuple[Tensor, Tensor]:
-    """The mean cross-entropy of some of a step's rows.
-
-    Args:
-        logits: [B, C].
-        labels: [B].
-        share: what these rows are of the step's.
-
-    Returns:
-        The loss times ``share``, and that with the number of right answers, [2] float64 without gradient.
-    """
-    loss = nn.functional.cross_entropy(logits.float(), labels)
-    if share < 1:
-        loss = loss * share
-    return loss, torch.stack([loss.detach(), (logits.argmax(dim=1) == labels).sum()]).double()
-
-
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _score(row: EpochRow) -> tuple[float, float]:
-    """Dev accuracy; of equals the lower loss."""
-    return row.dev_accuracy, -row.dev_loss
 
 
 def _require(labels: Tensor | None) -> Tensor:
     if labels is None:
         raise RuntimeError("training asked for sealed labels")
     return labels
-
-
-def _row(epoch: int, totals: _Totals, logits: Logits, labels: Ints, planned: float, seconds: float) -> EpochRow:
-    return EpochRow(
-        epoch=epoch,
-        train_loss=totals.loss / totals.rows,
-        train_accuracy=totals.right / totals.rows,
-        dev_loss=cross_entropy(logits, labels),
-        dev_accuracy=float((logits.argmax(axis=1) == labels).mean()),
-        lr=totals.lr,
-        seconds=seconds,
-        grad_norm=totals.norm / totals.steps,
-        planned_lr=planned,
-    )

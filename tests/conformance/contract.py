@@ -17,12 +17,13 @@ from welltuned import methods
 from welltuned.batches import Batch
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, prepare
+from welltuned.fit import Fit
 from welltuned.methods._base import Method
 from welltuned.optimizer import adamw
 from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
 from welltuned.spec import MethodSpec, TrainSpec
-from welltuned.train import Fit, Training
+from welltuned.train import Training
 
 CLASSES = 3
 LABELS = ("no", "yes", "maybe")

@@ -214,25 +214,28 @@ def test_a_pass_has_no_more_tokens_than_it_takes_well(
         require_alike(one, other)
 
 
+@pytest.mark.parametrize(("tokens", "before", "after"), [(4000, [4], [2, 2]), (420, [2, 2], [2, 2])])
 def test_what_does_not_fit_the_memory_is_done_by_fewer(
-    make: Make, monkeypatch: pytest.MonkeyPatch, passes: list[int]
+    tokens: int, before: list[int], after: list[int], make: Make, monkeypatch: pytest.MonkeyPatch, passes: list[int]
 ) -> None:
+    """The step begins anew, with nothing left of the passes that had fitted."""
+    monkeypatch.setattr(engine, "TOKENS_AT_ONCE", tokens)
     specs = [make(seed=seed) for seed in range(4)]
     together = begun(specs)
     group = abreast(together)
     head = together[3].encoder.head
-    forward, failures = head.forward, [7]
+    forward, failed = head.forward, list[int]()
 
     def failing(*given: Any) -> Any:
-        if head.training and failures and group.step == failures[0]:
-            failures.pop()
+        if head.training and group.step == 7 and not failed:
+            failed.append(len(passes))
             raise MemoryError("no more")
         return forward(*given)
 
     monkeypatch.setattr(head, "forward", failing)
     group.run()
-    assert failures == []
-    assert passes[7:10] == [4, 2, 2]
+    (at,) = failed
+    assert (passes[at - len(before) : at], passes[at : at + len(after)]) == (before, after)
     for one, other in zip(together, begun(specs), strict=True):
         other.run()
         require_alike(one, other)
@@ -296,11 +299,13 @@ def test_others_are_left_to_themselves(others: dict[str, Any], make: Make, tmp_p
     assert steps
 
 
+@pytest.mark.parametrize(("method", "positions"), [("lora:rank=2", 0), ("prefix:length=4", 4)])
 def test_long_batches_are_left_to_themselves(
-    make: Make, tmp_path: Path, steps: list[int], monkeypatch: pytest.MonkeyPatch
+    method: str, positions: int, make: Make, tmp_path: Path, steps: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    specs = [make(seed=0), make(seed=1)]
-    tokens = Workbench().tokens(specs[0].data, specs[0].model)["train"].lengths.mean() * BATCH
+    specs = [make(seed=0, method=method), make(seed=1, method=method)]
+    lengths = Workbench().tokens(specs[0].data, specs[0].model)["train"].lengths
+    tokens = (lengths.mean() + positions) * BATCH
     monkeypatch.setattr(engine, "TOKENS_AT_ONCE", int(tokens * gathering.SMALL) - 1)
     trials(specs, tmp_path / "long")
     assert steps

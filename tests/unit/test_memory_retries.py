@@ -23,12 +23,13 @@ from torch import nn
 from welltuned import engine, methods
 from welltuned.engine import Compute
 from welltuned.errors import ResourceError
+from welltuned.fit import Fit
 from welltuned.memory import Guard
 from welltuned.memory.guard import NearlyOutError
 from welltuned.pretrained import Pretrained
 from welltuned.progress import Observer
 from welltuned.spec import TrainSpec
-from welltuned.train import Fit, Training
+from welltuned.train import Training
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")

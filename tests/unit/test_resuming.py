@@ -20,10 +20,11 @@ from welltuned.batches import TokenizedSplit
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
 from welltuned.engine import Compute, seed_everything
+from welltuned.fit import Fit
 from welltuned.frontier import constant
 from welltuned.pretrained import Pretrained
 from welltuned.spec import TrainSpec
-from welltuned.train import Fit, Training
+from welltuned.train import Training
 
 Find = Callable[[str], Pretrained]
 FAST = Compute(torch.device("cpu"), "fp32", "fast")

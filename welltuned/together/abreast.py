@@ -19,11 +19,12 @@ from welltuned.batches import Ints
 from welltuned.encoders import Encoder
 from welltuned.engine import Stream, drawing_from
 from welltuned.errors import DivergedError
+from welltuned.fit import scored
 from welltuned.joined import Part, by_part
 from welltuned.memory import in_pieces
 from welltuned.progress import Observer
 from welltuned.together.company import Company
-from welltuned.train import Training, scored
+from welltuned.train import Training
 
 TOKEN_BY_TOKEN = (nn.Linear, nn.LayerNorm)
 """Modules that a training can have as its own among others: each token is worked on by itself."""

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from welltuned.checkpoints import State
 from welltuned.encoders import LinearHead
+from welltuned.fit import Step
 from welltuned.optimizer import Stack
 from welltuned.progress import Observer
 from welltuned.together.company import Company
-from welltuned.train import Step, Training
+from welltuned.train import Training
 
 MOMENTS = ("first", "second")
 """Of a stack; its values are the heads' own tensors."""
