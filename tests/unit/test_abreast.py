@@ -9,17 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from companies import require_alike
+from companies import require_alike, require_as_alone, trials
 from families import write_examples
 
 from welltuned import engine, gathering, methods
-from welltuned import run as runs
 from welltuned.checkpoints import Identity, Saving, Store, carry_through
 from welltuned.errors import DivergedError
 from welltuned.methods._base import Choice
 from welltuned.plan import candidate
 from welltuned.progress import Observer
-from welltuned.record import RunRecord, read_arrays
 from welltuned.search import Search, search
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.stopping import StoppedError
@@ -255,25 +253,11 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
-def trials(specs: list[RunSpec], folder: Path) -> list[RunRecord]:
-    bench = Workbench()
-    gathering.train_together(specs, folder, bench)
-    return [runs.trial(spec, folder / spec.name, bench) for spec in specs]
-
-
 def test_trials_find_their_training_done(make: Make, tmp_path: Path, steps: list[int]) -> None:
     specs = [make(seed=0), make(seed=1), make(lr=3e-3, epochs=2)]
     records = trials(specs, tmp_path / "together")
     assert steps == []
-    for record in records:
-        alone = runs.trial(record.spec, tmp_path / "alone" / record.name, Workbench())
-        assert (record.dev_accuracy, record.best_epoch) == (alone.dev_accuracy, alone.best_epoch)
-        assert record.timings["shared"] == 0
-        assert record.timings["train"] > 0
-        one, two = (
-            read_arrays(tmp_path / where / record.name / "predictions.safetensors") for where in ("together", "alone")
-        )
-        np.testing.assert_allclose(one["dev.logits"], two["dev.logits"], atol=1e-5)
+    require_as_alone(records, tmp_path)
     assert steps
 
 
