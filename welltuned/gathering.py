@@ -69,7 +69,7 @@ def _train_together(specs: Sequence[RunSpec], per_epoch: int, folder: Path, benc
         if len(subjects) < 2 or not (_has_short_batches(subjects[0]) and can_go_abreast(subjects[0].encoder)):
             return
         company = Abreast(_begun(subjects, share_frozen), bench.observer)
-    _carry(company, subjects, folder, bench)
+    _carry(company, subjects, specs, folder, bench)
 
 
 def _have_features(subject: Subject) -> bool:
@@ -99,15 +99,18 @@ def _share_backbone(encoder: Encoder, other: Encoder) -> None:
     encoder.backbone = other.backbone  # nothing but their heads is their own
 
 
-def _carry(company: Company, subjects: Sequence[Subject], folder: Path, bench: Workbench) -> None:
-    """To the end of all; each training is then kept until its run asks for it."""
+def _carry(
+    company: Company, subjects: Sequence[Subject], specs: Sequence[RunSpec], folder: Path, bench: Workbench
+) -> None:
+    """To the end of all; each training is then kept until its run asks for it, here or after a kill."""
     first = subjects[0]
-    ids = hashlib.sha256(" ".join(one.spec.id for one in subjects).encode()).hexdigest()
+    ids = hashlib.sha256(" ".join(one.id for one in specs).encode()).hexdigest()  # those that are finished too
     identity = Identity(ids, first.dataset.hash, first.origin.weights_hash)
     require_writable(folder)
     store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
     with bench.guard(first.compute).watching(first.encoder, first.encoder.blocks):
         carry_through(company, store, bench.saving, bench.observer.say)
+    store.write(company.snapshot(copied=False))
     for at, (one, training) in enumerate(zip(subjects, company.trainings, strict=True)):
         if at not in company.diverged:
             bench.stages.bring(one.spec, training.snapshot())

@@ -18,6 +18,7 @@ from welltuned.errors import DivergedError
 from welltuned.methods._base import Choice
 from welltuned.plan import candidate
 from welltuned.progress import Observer
+from welltuned.run import trial
 from welltuned.search import Search, search
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.stopping import StoppedError
@@ -174,7 +175,7 @@ def test_they_go_on_from_where_they_stood(until: int, make: Make) -> None:
     for one, two in zip(whole, rest, strict=True):
         require_equal(one, two)
     with pytest.raises(KeyError):
-        abreast(begun(specs[:2])).restore(half.snapshot())
+        abreast(begun([*specs[:2], make(seed=9)])).restore(half.snapshot())
 
 
 @pytest.mark.parametrize("until", [4, 17])
@@ -251,6 +252,29 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(Abreast, "_backward", counted)
     return found
+
+
+def test_some_go_on_without_those_that_are_finished(make: Make) -> None:
+    specs = [make(**own) for own in OWN]
+    whole, rest_of = begun(specs), begun(specs[1::2])
+    both, rest = abreast(whole), abreast(rest_of)
+    both.run(until=17)
+    rest.restore(both.snapshot())
+    both.run()
+    rest.run()
+    for one, other in zip(whole[1::2], rest_of, strict=True):
+        require_alike(one, other)
+
+
+def test_trainings_that_are_done_outlive_a_kill_before_their_runs(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs, bench = [make(seed=seed) for seed in range(3)], Workbench()
+    gathering.train_together(specs, tmp_path, bench)
+    trial(specs[0], tmp_path / specs[0].name, bench)
+    monkeypatch.setattr(Abreast, "_take_step", None)
+    records = trials(specs, tmp_path)
+    assert [len(record.curve) for record in records] == [3] * 3
 
 
 def test_trials_find_their_training_done(make: Make, tmp_path: Path, steps: list[int]) -> None:

@@ -20,6 +20,7 @@ from welltuned.methods._base import Choice
 from welltuned.optimizer import BETAS, EPSILON, Stack
 from welltuned.plan import candidate
 from welltuned.progress import Observer
+from welltuned.run import trial
 from welltuned.search import Search, search
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, RunSpec
 from welltuned.stopping import StoppedError
@@ -137,7 +138,7 @@ def test_they_go_on_from_where_they_stood(until: int, make: Make) -> None:
         ]
         assert np.array_equal(one.fit().dev_logits, two.fit().dev_logits)
     with pytest.raises(KeyError):
-        Heads(begun(specs[:2]), Observer()).restore(half.snapshot())
+        Heads(begun([*specs[:2], make(seed=9)]), Observer()).restore(half.snapshot())
 
 
 @pytest.mark.parametrize("until", [4, 17])
@@ -159,6 +160,29 @@ def test_they_go_on_from_the_disk(until: int, make: Make, tmp_path: Path) -> Non
     for one, two in zip(whole, rest, strict=True):
         assert np.array_equal(one.fit().dev_logits, two.fit().dev_logits)
         assert all(torch.equal(tensor, two.fit().state[name]) for name, tensor in one.fit().state.items())
+
+
+def test_some_go_on_without_those_that_are_finished(make: Make) -> None:
+    specs = [make(**own) for own in OWN]
+    whole, rest_of = begun(specs), begun(specs[1::2])
+    both, rest = Heads(whole, Observer()), Heads(rest_of, Observer())
+    both.run(until=17)
+    rest.restore(both.snapshot())
+    both.run()
+    rest.run()
+    for one, other in zip(whole[1::2], rest_of, strict=True):
+        require_alike(one, other)
+
+
+def test_trainings_that_are_done_outlive_a_kill_before_their_runs(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs, bench = [make(seed=seed) for seed in range(3)], Workbench()
+    gathering.train_together(specs, tmp_path, bench)
+    trial(specs[0], tmp_path / specs[0].name, bench)
+    monkeypatch.setattr(Heads, "_take_step", None)
+    records = trials(specs, tmp_path)
+    assert [len(record.curve) for record in records] == [3] * 3
 
 
 def test_trials_find_their_training_done(make: Make, tmp_path: Path, steps: list[int]) -> None:

@@ -50,6 +50,10 @@ class Company(ABC):
         """The next step of those at these places; one that diverges is put with ``diverged``."""
 
     @property
+    def _ids(self) -> list[str]:
+        return [one.spec.id for one in self.trainings]
+
+    @property
     def _active(self) -> list[int]:
         return [at for at, one in enumerate(self.trainings) if at not in self.diverged and not one.ended]
 
@@ -100,31 +104,32 @@ class Company(ABC):
             self.diverged.add(at)
 
     def snapshot(self, *, copied: bool = True) -> State:
-        """Where all of them stand."""
+        """Where all of them stand, each by its spec's id."""
         tensors: dict[str, Tensor] = {}
-        members: list[dict[str, Any]] = []
-        for at, training in enumerate(self.trainings):
+        members: dict[str, Any] = {}
+        for own, training in zip(self._ids, self.trainings, strict=True):
             state = training.snapshot(copied=copied)
-            tensors |= {f"{at}.{name}": value for name, value in state.tensors.items()}
-            members.append(state.numbers)
-        numbers: dict[str, Any] = {"step": self.step, "diverged": sorted(self.diverged), "members": members}
-        return State(tensors, numbers)
+            tensors |= {f"{own}.{name}": value for name, value in state.tensors.items()}
+            members[own] = state.numbers
+        diverged = [self._ids[at] for at in sorted(self.diverged)]
+        return State(tensors, {"step": self.step, "diverged": diverged, "members": members})
 
     def restore(self, state: State) -> None:
-        """Go on from there.
+        """Go on from there; others may have been among them, whose runs are done by now.
 
         Raises:
-            KeyError: it is the state of others.
+            KeyError: one of these was not.
         """
         members = state.numbers["members"]
-        if len(members) != len(self.trainings):
-            raise KeyError("members")
-        for at, training in enumerate(self.trainings):
-            own = {
-                name.removeprefix(f"{at}."): value for name, value in state.tensors.items() if name.startswith(f"{at}.")
+        for own, training in zip(self._ids, self.trainings, strict=True):
+            tensors = {
+                name.removeprefix(f"{own}."): value
+                for name, value in state.tensors.items()
+                if name.startswith(f"{own}.")
             }
-            training.restore(State(own, members[at]))
-        self.step, self.diverged = state.numbers["step"], set(state.numbers["diverged"])
+            training.restore(State(tensors, members[own]))
+        self.step = state.numbers["step"]
+        self.diverged = {at for at, own in enumerate(self._ids) if own in state.numbers["diverged"]}
 
     def slow_down(self, scale: float, why: str) -> None:
         """Never called for: one that diverges is left out instead of raising."""

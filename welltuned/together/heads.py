@@ -91,7 +91,12 @@ class Heads(Company):
 
     def snapshot(self, *, copied: bool = True) -> State:
         """Where all of them stand, and the stacks' moments."""
-        moments = {f"{name}.{part}": getattr(stack, part) for name, stack in self._stacks.items() for part in MOMENTS}
+        moments = {
+            f"{name}.{part}.{own}": getattr(stack, part)[at]
+            for name, stack in self._stacks.items()
+            for part in MOMENTS
+            for at, own in enumerate(self._ids)
+        }
         if copied:
             moments = {name: value.clone() for name, value in moments.items()}
         state = super().snapshot(copied=copied)
@@ -101,16 +106,16 @@ class Heads(Company):
         """Go on from there.
 
         Raises:
-            KeyError: it is the state of others.
+            KeyError: one of these was not among those.
         """
-        for name, stack in self._stacks.items():
-            for part in MOMENTS:
-                if state.tensors[f"{name}.{part}"].shape != stack.values.shape:
-                    raise KeyError(name)
+        moments = {
+            (name, part): torch.stack([state.tensors[f"{name}.{part}.{own}"] for own in self._ids])
+            for name in self._stacks
+            for part in MOMENTS
+        }
         super().restore(state)
-        for name, stack in self._stacks.items():
-            for part in MOMENTS:
-                getattr(stack, part).copy_(state.tensors[f"{name}.{part}"])
+        for (name, part), found in moments.items():
+            getattr(self._stacks[name], part).copy_(found)
 
 
 def _classifier(training: Training) -> nn.Linear:
