@@ -35,7 +35,8 @@ LEAST = GIB // 4
 PACKAGE = "welltuned"
 OPENED = ("torch", "transformers", "peft")
 """Packages that may be installed and yet not open, as they are built for a machine or for one another."""
-
+HEAD = 64
+"""Width of an attention head; that of every base-sized model."""
 LISTED = 8
 """Cached models that are named."""
 
@@ -188,6 +189,7 @@ def _devices(torch: Any) -> Iterator[Finding]:
             free, total = torch.cuda.mem_get_info(index)
             what = f"{torch.cuda.get_device_name(index)}, {_size(free)} of {_size(total)} free"
             yield Finding(subject=f"cuda:{index}", level="ok", what=what)
+            yield _attention(torch, index)
     elif torch.version.cuda and _has_nvidia():
         yield Finding(
             subject="cuda", level="warning", what=f"torch for CUDA {torch.version.cuda} finds no device it can use",
@@ -195,6 +197,19 @@ def _devices(torch: Any) -> Iterator[Finding]:
         )  # fmt: skip
     else:
         yield Finding(subject="cuda", level="ok", what="no CUDA device; everything runs on the CPU")
+
+
+def _attention(torch: Any, index: int) -> Finding:
+    from welltuned.engine.varlen import kernel_for
+
+    subject = f"attention on cuda:{index}"
+    if kernel_for(torch.device("cuda", index), torch.bfloat16, HEAD):
+        return Finding(subject=subject, level="ok", what="rows of any length go through without padding")
+    return Finding(
+        subject=subject, level="warning", what="torch's kernel for rows of any length does not do its work here; "
+        "for attention they are padded, which is right and slower",
+        mend="nothing needs to be done; a newer torch, or a GPU that has bf16 (Ampere and later), does without",
+    )  # fmt: skip
 
 
 def _memory(torch: Any) -> Finding:

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from welltuned.batches import Batch
-from welltuned.joined import Layout, Part, current, standing
+from welltuned.joined import EndToEnd, Layout, Part, current, standing
 from welltuned.shapes import Shape
 
 
@@ -149,7 +149,7 @@ class Encoder(nn.Module):
         prompt: a module that returns [l, e] vectors to stand before each row's embeddings, or None.
         frontier: blocks below this index are a constant function of the input: they run without dropout and
             without gradient. 0 for none, ``shape.layers`` for the whole backbone.
-        told_apart_by: the attention, by its name with Transformers, that tells rows apart which stand end to end.
+        end_to_end: what lets rows stand end to end, on this device; None where they must be padded.
     """
 
     def __init__(self, backbone: PreTrainedModel, head: LinearHead | NativeHead, shape: Shape) -> None:
@@ -159,12 +159,12 @@ class Encoder(nn.Module):
         self.shape = shape
         self.prompt: nn.Module | None = None
         self.frontier = 0
-        self.told_apart_by: str | None = None
+        self.end_to_end: EndToEnd | None = None
 
     @property
     def joins(self) -> bool:
         """Whether rows go through the backbone end to end, without padding (:mod:`welltuned.joined`)."""
-        return self.told_apart_by is not None and self.backbone.config._attn_implementation == self.told_apart_by
+        return self.end_to_end is not None and self.backbone.config._attn_implementation == self.end_to_end.attention
 
     @property
     def blocks(self) -> nn.ModuleList:
@@ -243,7 +243,8 @@ class Encoder(nn.Module):
         """A batch of known lengths, its rows put end to end."""
         given, mask, before = self._inputs(batch)
         assert batch.lengths is not None
-        layout = Layout.of([before + length for length in batch.lengths], mask.shape[1])
+        assert self.end_to_end is not None
+        layout = self.end_to_end.layout([before + length for length in batch.lengths], mask.shape[1])
         positions = layout.positions(self.shape.first_position).to(mask.device)
         joined = {name: layout.join(one) for name, one in given.items()}
         states = None if batch.states is None else layout.join(batch.states)

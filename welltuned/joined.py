@@ -119,41 +119,54 @@ class Layout:
         """[1, N, ...] -> [B, T, ...]; without meaning at a row's padding, zero behind that of its group."""
         return cast(Tensor, _Pad.apply(joined, self, longest))
 
+    def joined(self, batch: Tensor) -> Tensor:
+        """:meth:`join` without a gradient, in memory of its own."""
+        out = batch.new_empty(1, self.tokens, *batch.shape[2:])
+        for group in self.groups:
+            group.of(out).copy_(batch[group.rows, : group.tokens])
+        return out
 
-def _join(batch: Tensor, layout: Layout) -> Tensor:
-    out = batch.new_empty(1, layout.tokens, *batch.shape[2:])
-    for group in layout.groups:
-        group.of(out).copy_(batch[group.rows, : group.tokens])
-    return out
-
-
-def _pad(joined: Tensor, layout: Layout, longest: int) -> Tensor:
-    out = joined.new_zeros(len(layout.lengths), longest, *joined.shape[2:])
-    for group in layout.groups:
-        out[group.rows, : group.tokens] = group.of(joined)
-    return out
+    def padded(self, joined: Tensor, longest: int) -> Tensor:
+        """:meth:`pad` without a gradient, in memory of its own."""
+        out = joined.new_zeros(len(self.lengths), longest, *joined.shape[2:])
+        for group in self.groups:
+            out[group.rows, : group.tokens] = group.of(joined)
+        return out
 
 
 class _Join(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, batch: Tensor, layout: Layout) -> Tensor:
         ctx.layout, ctx.longest = layout, batch.shape[1]
-        return _join(batch, layout)
+        return layout.joined(batch)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return _pad(gradients[0], ctx.layout, ctx.longest), None
+        return ctx.layout.padded(gradients[0], ctx.longest), None
 
 
 class _Pad(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, joined: Tensor, layout: Layout, longest: int) -> Tensor:
         ctx.layout = layout
-        return _pad(joined, layout, longest)
+        return layout.padded(joined, longest)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return _join(gradients[0], ctx.layout), None, None
+        return ctx.layout.joined(gradients[0]), None, None
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """What lets rows go through a backbone end to end.
+
+    Attributes:
+        attention: the one that tells rows apart, by its name with Transformers.
+        layout: how rows of these lengths stand, none padded beyond the longest.
+    """
+
+    attention: str
+    layout: Callable[[Sequence[int], int], Layout]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ class Hashed(Protocol):
 
 def provenance(compute: Compute, data: Hashed, weights_hash: str) -> Provenance:
     """With what a result was made on this machine."""
-    device = torch.cuda.get_device_name() if compute.device.type == "cuda" else "cpu"
     return Provenance(
         welltuned=__version__,
         versions=installed_versions(),
@@ -32,7 +31,7 @@ def provenance(compute: Compute, data: Hashed, weights_hash: str) -> Provenance:
         processor=processor_name(),
         cores=psutil.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
-        device=device,
+        device=compute.device_name,
         precision=f"{compute.precision}, {compute.engine} engine",
         threads=torch.get_num_threads(),
         data_hash=data.hash,

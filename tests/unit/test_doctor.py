@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 
 from welltuned import doctor
 from welltuned.doctor import GIB, Examination, Finding, examine
@@ -143,6 +144,20 @@ def test_a_wheel_for_the_cpu_beside_a_gpu(monkeypatch: pytest.MonkeyPatch) -> No
     assert doctor._wheel(Torch()).level == "ok"
     Version.cuda = "13.0"
     assert doctor._wheel(Torch()).what == "torch is built for GPUs (13.0)"
+
+
+@pytest.mark.parametrize(("kernel", "level"), [(lambda *_: None, "ok"), (None, "warning")])
+def test_attention_of_a_gpu(kernel: Any, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("welltuned.engine.varlen.kernel_for", lambda *given: asked.append(given) or kernel)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3 * GIB, 8 * GIB))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Example GPU")
+    told = {one.subject: one for one in doctor._devices(torch)}
+    assert told["cuda:1"].what == "Example GPU, 3.0 GiB of 8.0 GiB free"
+    assert told["attention on cuda:0"].level == told["attention on cuda:1"].level == level
+    assert asked == [(torch.device("cuda", index), torch.bfloat16, 64) for index in range(2)]
 
 
 def test_a_processor_without_avx2(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """Arithmetic for the machine at hand: device, precision, and faster forms of the same mathematics.
 
-``--engine plain`` leaves Transformers as it is. ``fast`` changes, on a CPU, how attention and dropout are computed,
-how rows stand (end to end, not padded to the longest) and how memory is kept, through public extension points only; the
-mathematics stays the same (dropout's rate is rounded to a 256th).
+``--engine plain`` leaves Transformers as it is. ``fast`` lets rows stand end to end, not padded to the longest, and
+changes how attention is computed; on a CPU also how dropout is, and how memory is kept. It does so through public
+extension points only, and the mathematics stays the same (on a CPU dropout's rate is rounded to a 256th).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from welltuned.encoders import Encoder
 from welltuned.engine.allocator import keep_memory
-from welltuned.engine.attention import NAME, use_fast_attention
+from welltuned.engine.attention import GROUPED, use_fast_attention
 from welltuned.engine.dropout import (
     Stream,
     drawing_from,
@@ -30,6 +30,7 @@ from welltuned.engine.dropout import (
 )
 from welltuned.engine.precision import bf16_is_faster
 from welltuned.engine.states import hand_on_in_bf16
+from welltuned.engine.varlen import UNPADDED, use_varlen_attention
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec
 
@@ -53,6 +54,11 @@ class Compute:
     device: torch.device
     precision: str
     engine: str
+
+    @property
+    def device_name(self) -> str:
+        """Of the GPU as its driver calls it, or "cpu"."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
@@ -113,13 +119,19 @@ def prepare(encoder: _Model, compute: Compute) -> _Model:
     """
     if any(one.device.type != compute.device.type for one in encoder.parameters()):
         encoder.to(compute.device)
-    if compute.engine == "fast" and compute.device.type == "cpu":
-        keep_memory()
-        if use_fast_attention(cast(PreTrainedModel, encoder.backbone)) and isinstance(encoder, Encoder):
-            encoder.told_apart_by = NAME
-        use_byte_dropout(encoder)
-        if compute.precision == "bf16" and hasattr(encoder, "blocks"):
-            hand_on_in_bf16(cast(nn.ModuleList, encoder.blocks))
+    if compute.engine == "plain":
+        return encoder
+    backbone = cast(PreTrainedModel, encoder.backbone)
+    if compute.device.type != "cpu":
+        if isinstance(encoder, Encoder) and use_varlen_attention(backbone):
+            encoder.end_to_end = UNPADDED
+        return encoder
+    keep_memory()
+    if use_fast_attention(backbone) and isinstance(encoder, Encoder):
+        encoder.end_to_end = GROUPED
+    use_byte_dropout(encoder)
+    if compute.precision == "bf16" and hasattr(encoder, "blocks"):
+        hand_on_in_bf16(cast(nn.ModuleList, encoder.blocks))
     return encoder
 
 

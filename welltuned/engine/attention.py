@@ -16,9 +16,10 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from welltuned.engine.dropout import kept_of_256
 from welltuned.engine.rows import row_attention, seen_through
-from welltuned.joined import Layout, by_part, current
+from welltuned.joined import EndToEnd, Layout, by_part, current
 
 NAME = "welltuned"
+GROUPED = EndToEnd(NAME, Layout.of)
 
 
 def attention(

@@ -9,7 +9,7 @@ from scipy.stats import binom
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
-from welltuned.engine.attention import NAME, attention, use_fast_attention
+from welltuned.engine.attention import GROUPED, NAME, attention, use_fast_attention
 from welltuned.engine.dropout import kept_of_256, seed_dropout
 from welltuned.engine.rows import _pieces, seen_through
 from welltuned.engine.rows import row_attention as of_rows
@@ -221,7 +221,7 @@ def test_models_give_the_same_logits_and_gradients(
 ) -> None:
     """The rows differ in length, so that padding masks (and ModernBERT's sliding windows) take part."""
     encoder = tiny(family).encoder("mean", 2, 0)
-    encoder.told_apart_by = NAME if joined else None
+    encoder.end_to_end = GROUPED if joined else None
     batch = whole(tokenized(tiny(family), n=6, longest=20))
     if rows:
         monkeypatch.setattr("welltuned.engine.attention.attention", by_rows)
