@@ -60,16 +60,24 @@ def _in_common(spec: RunSpec) -> str:
 def _train_together(specs: Sequence[RunSpec], per_epoch: int, folder: Path, bench: Workbench) -> None:
     subjects = [Subject(spec, bench) for spec in specs]
     subjects = [one for one in subjects if one.finished(folder / one.spec.name) is None]
-    if len(subjects) < 2:
+    if not subjects:
         return
-    if _have_features(subjects[0]):
-        company: Company = Heads(_begun(subjects, _share_backbone), bench.observer)
-    else:
-        subjects = [one for one in subjects if not shares_its_beginning(one.spec, specs, per_epoch)]
-        if len(subjects) < 2 or not (_has_short_batches(subjects[0]) and can_go_abreast(subjects[0].encoder)):
+    first, store = subjects[0], _store(specs, subjects[0], folder, bench)
+    least = 1 if store.has_any else 2  # of a company that was under way even the last one goes on from there
+    company, share = (Heads, _share_backbone) if _have_features(first) else (Abreast, share_frozen)
+    if company is Abreast:
+        if not (_has_short_batches(first) and can_go_abreast(first.encoder)):
             return
-        company = Abreast(_begun(subjects, share_frozen), bench.observer)
-    _carry(company, subjects, specs, folder, bench)
+        subjects = [one for one in subjects if not shares_its_beginning(one.spec, specs, per_epoch)]
+    if len(subjects) >= least:
+        _carry(company(_begun(subjects, share), bench.observer), subjects, store, folder, bench)
+
+
+def _store(specs: Sequence[RunSpec], subject: Subject, folder: Path, bench: Workbench) -> Store:
+    """Where their trainings stand; those that are finished count too, so that it is found again without them."""
+    ids = hashlib.sha256(" ".join(one.id for one in specs).encode()).hexdigest()
+    identity = Identity(ids, subject.dataset.hash, subject.origin.weights_hash)
+    return Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
 
 
 def _have_features(subject: Subject) -> bool:
@@ -99,15 +107,10 @@ def _share_backbone(encoder: Encoder, other: Encoder) -> None:
     encoder.backbone = other.backbone  # nothing but their heads is their own
 
 
-def _carry(
-    company: Company, subjects: Sequence[Subject], specs: Sequence[RunSpec], folder: Path, bench: Workbench
-) -> None:
+def _carry(company: Company, subjects: Sequence[Subject], store: Store, folder: Path, bench: Workbench) -> None:
     """To the end of all; each training is then kept until its run asks for it, here or after a kill."""
     first = subjects[0]
-    ids = hashlib.sha256(" ".join(one.id for one in specs).encode()).hexdigest()  # those that are finished too
-    identity = Identity(ids, first.dataset.hash, first.origin.weights_hash)
     require_writable(folder)
-    store = Store(folder / CHECKPOINTS, identity, bench.saving.limit, bench.observer.say)
     with bench.guard(first.compute).watching(first.encoder, first.encoder.blocks):
         carry_through(company, store, bench.saving, bench.observer.say)
     store.write(company.snapshot(copied=False))

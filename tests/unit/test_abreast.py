@@ -266,12 +266,16 @@ def test_some_go_on_without_those_that_are_finished(make: Make) -> None:
         require_alike(one, other)
 
 
+@pytest.mark.parametrize("written", [1, 2])
 def test_trainings_that_are_done_outlive_a_kill_before_their_runs(
-    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: int, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also the last one of them."""
     specs, bench = [make(seed=seed) for seed in range(3)], Workbench()
     gathering.train_together(specs, tmp_path, bench)
-    trial(specs[0], tmp_path / specs[0].name, bench)
+    for one in specs[:written]:
+        trial(one, tmp_path / one.name, bench)
+    monkeypatch.setattr(Training, "_take_step", None)
     monkeypatch.setattr(Abreast, "_take_step", None)
     records = trials(specs, tmp_path)
     assert [len(record.curve) for record in records] == [3] * 3

@@ -47,6 +47,11 @@ class Store:
         self.folder, self.identity, self._limit, self._say = folder, identity, limit, say
         self._damaged: set[Path] = set()
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there are checkpoints of this training, be they as they were written or not."""
+        return bool(self._own())
+
     def write(self, state: State) -> None:
         """Leave a checkpoint; older ones above the limit, and damaged ones, go when it is on the disk.
 

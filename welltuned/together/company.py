@@ -80,7 +80,11 @@ class Company(ABC):
         """
         goal = self.steps if until is None else until
         total = sum(len(self.trainings[at].train) * self.trainings[at].spec.epochs for at in self._active)
-        self._observer.stage(f"training {len(self._active)} {self.what} together", total)
+        several = len(self._active) > 1
+        what = (
+            f"training {len(self._active)} {self.what} together" if several else f"training the last of the {self.what}"
+        )
+        self._observer.stage(what, total)
         self._observer.advance(sum(_rows_done(self.trainings[at]) for at in self._active))
         has_worked = False
         while True:
