@@ -91,6 +91,8 @@ def begun(
     for module in one.encoder.modules():
         if isinstance(module, nn.Dropout) and not dropout:
             module.p = 0.0
+        if hasattr(module, "attention_dropout") and not dropout:
+            module.attention_dropout = 0.0  # ModernBERT's rate, a number
     prepare(one.encoder, compute)
     learned, dev = (tokenized(origin, n, classes=CLASSES, seed=seed) for seed, n in enumerate(rows))
     return Training(one.encoder, one.method, learned, dev, train, compute, observer or Observer())

@@ -41,14 +41,14 @@ class Heads(Company):
         for at, head in enumerate(self._heads):
             head.weight.data, head.bias.data = weights.values[at], biases.values[at]
         self._stacks = {"weights": weights, "biases": biases}
-        self._decays = torch.tensor([one.spec.weight_decay for one in trainings], device=device)
-        self._most = torch.tensor([one.spec.max_grad_norm or torch.inf for one in trainings], device=device)
+        self._decays = torch.tensor([one.spec.weight_decay for one in trainings]).to(device)
+        self._most = torch.tensor([one.spec.max_grad_norm or torch.inf for one in trainings]).to(device)
 
     def _take_step(self, active: list[int]) -> None:
         started = time.perf_counter()
         trainings = [self.trainings[at] for at in active]
         rows = torch.from_numpy(np.stack([one.rows_of_step() for one in trainings])).to(self._labels.device)  # [S, B]
-        at = torch.tensor(active, device=rows.device)
+        at = torch.tensor(active).to(rows.device)
         rates = [one.rate_of_step() for one in trainings]
         weights, biases = (stack.values[at].requires_grad_() for stack in self._stacks.values())
         labels = self._labels[rows]
