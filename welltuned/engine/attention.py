@@ -102,7 +102,6 @@ def mask_of(batch_size: int, q_length: int, kv_length: int, attention_mask: Tens
     """
     layout = current()
     if layout is not None:
-        batch_size, attention_mask = 1, None
         q_length = kv_length = max(layout.strides)
     return eager_mask(batch_size, q_length, kv_length, attention_mask=attention_mask, **given)
 

@@ -31,6 +31,7 @@ from welltuned.engine.varlen import (
     use_varlen_attention,
 )
 from welltuned.fit import scored
+from welltuned.joined import standing
 from welltuned.pretrained import Pretrained
 from welltuned.spec import TrainSpec
 
@@ -179,6 +180,21 @@ def test_weights_are_dropped_in_training_alone(has_kernel: bool, tiny: Find, req
             if hasattr(layer, "dropout") and hasattr(layer, "num_attention_heads"):
                 layer.dropout.p = 0.5
         assert not torch.equal(encoder(batch), first)
+
+
+@pytest.mark.usefixtures("kernel")
+def test_attention_drops_nothing_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever rate a family names."""
+    layer, layout = torch.nn.Module(), Unpadded.of([9, 7, 2], 9)
+    q, k, v = (torch.randn(1, 2, layout.tokens, 8) for _ in range(3))
+    with standing(layout):
+        expected = varlen.attention(layer.eval(), q, k, v, None)[0]
+        assert expected.shape == (1, layout.tokens, 2, 8)
+        assert torch.equal(varlen.attention(layer, q, k, v, None, dropout=0.5)[0], expected)
+        monkeypatch.setattr(varlen, "kernel_for", lambda *_: None)
+        own = slice(sum(layout.lengths))
+        padded = varlen.attention(layer, q, k, v, None, dropout=0.5)[0]
+        torch.testing.assert_close(padded[:, own], expected[:, own])
 
 
 def test_rows_of_a_padded_batch_are_left_to_torch(tiny: Find, kernel: Called) -> None:
