@@ -6,18 +6,20 @@ import atexit
 import functools
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from families import FAMILIES, write_model
 from hypothesis import settings
+from simulated import DEVICE, at_hand
 
-from welltuned import train
+from welltuned import engine, train, utilisation
 from welltuned.pretrained import Pretrained, pretrained
-from welltuned.spec import ModelSpec
+from welltuned.spec import ComputeSpec, ModelSpec
 
 LAYERS = ("unit", "conformance", "e2e")
 
@@ -63,6 +65,22 @@ def tiny(model_folder: Callable[[str], Path]) -> Callable[[str], Pretrained]:
         return pretrained(ModelSpec(name=str(model_folder(family)), max_length=64))
 
     return found
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Whoever asks where to compute is sent to another device, in fp32; gives how numbers are read from it."""
+    asked = engine.resolve
+
+    def sent(spec: ComputeSpec) -> engine.Compute:
+        return engine.Compute(DEVICE, "fp32", asked(spec).engine)
+
+    for module in list(sys.modules.values()):
+        if vars(module).get("resolve") is asked:
+            monkeypatch.setattr(module, "resolve", sent)
+    monkeypatch.setattr(utilisation, "ceiling", lambda _: 1e9)  # it draws from a stream that only a real one has
+    with at_hand() as reads:
+        yield reads
 
 
 @pytest.fixture

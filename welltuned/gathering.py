@@ -25,7 +25,7 @@ from welltuned.workbench import Workbench
 WORTH = 100
 """Steps of a run from which on sharing them saves more than a second encoder costs."""
 SMALL = 12
-"""Runs share their passes where a batch has at most one such part of the tokens that a pass takes well."""
+"""Runs share their passes where a batch has at most one such part of the tokens that go through together."""
 
 
 def train_together(specs: Sequence[RunSpec], folder: Path, bench: Workbench) -> None:
@@ -87,9 +87,9 @@ def _have_features(subject: Subject) -> bool:
 
 
 def _has_short_batches(subject: Subject) -> bool:
-    """Whether a training batch has few of the tokens that a pass takes well."""
+    """Whether a training batch has few of the tokens that go through together."""
     own = subject.rows()["train"].lengths.mean() + subject.method.positions()
-    return bool(own * subject.spec.train.batch_size * SMALL <= (subject.compute.tokens_at_once or 0))
+    return bool(own * subject.spec.train.batch_size * SMALL <= subject.compute.tokens_together)
 
 
 def _begun(subjects: Sequence[Subject], share: Callable[[Encoder, Encoder], None]) -> list[Training]:

@@ -19,15 +19,7 @@ from welltuned.answering import predict
 from welltuned.batches import Ints, TokenizedSplit, epoch_batches
 from welltuned.checkpoints import State
 from welltuned.encoders import Encoder
-from welltuned.engine import (
-    Compute,
-    Stream,
-    dropout_state,
-    dropout_stream,
-    random_state,
-    restore_random,
-    seed_everything,
-)
+from welltuned.engine import Compute, Stream, random_state, restore_random, seed_everything, stream_of
 from welltuned.fit import Best, Fit, Step, Totals, row_of, score, scored
 from welltuned.memory import fewer, in_pieces
 from welltuned.methods._base import Method
@@ -81,7 +73,7 @@ class Training:
         self._at_once = {"training": spec.batch_size, "evaluation": spec.eval_batch_size}
         self.scale = 1.0
         seed_everything(spec.seed)
-        self._streams = random_state(compute)
+        self._streams = random_state(compute.device)
         self._optimizer = adamw(encoder, spec, compute)
         self._factor = rate(spec, self.steps)
         self._trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
@@ -131,7 +123,7 @@ class Training:
             StoppedError: in an evaluation, where a stop is wished for; it will be done anew.
         """
         goal = self.steps if until is None else min(until, self.steps)
-        restore_random(*self._streams, self.compute)
+        restore_random(*self._streams, self.compute.device)
         self.encoder.train()
         has_worked = False
         while True:
@@ -149,7 +141,7 @@ class Training:
     def _take_step(self) -> None:
         started, rows = time.perf_counter(), self.begin_step()
         self.follow(self.gradients(rows), len(rows), lambda: time.perf_counter() - started)
-        self._streams = random_state(self.compute)
+        self._streams = random_state(self.compute.device)
 
     def begin_step(self) -> Ints:
         """Set the next step's learning rate; returns its rows [B]."""
@@ -191,11 +183,11 @@ class Training:
 
     def stream(self) -> Stream:
         """Its dropout's random stream, from where it stands now, for a step that is taken together with others'."""
-        return dropout_stream(self._streams[1]["dropout"])
+        return stream_of(self._streams, self.compute.device)
 
     def has_drawn(self, stream: Stream) -> None:
         """Its dropout has drawn from this stream, up to where that stands now."""
-        self._streams = self._streams[0], {"dropout": dropout_state(stream)}
+        self._streams = stream.in_place(self._streams)
 
     def rate_of_step(self) -> float:
         """The learning rate of the next step."""
@@ -233,7 +225,7 @@ class Training:
     def _begin_anew(self, rows: int, told: str) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         self._shrink("training", rows, told)
-        restore_random(*self._streams, self.compute)
+        restore_random(*self._streams, self.compute.device)
 
     def _piece(self, rows: Ints, of: int) -> Tensor:
         batch = self.train.batch(rows).to(self.compute.device)

@@ -102,6 +102,14 @@ def require_equal(one: Training, other: Training) -> None:
     assert all(torch.equal(tensor, theirs.state[name]) for name, tensor in mine.state.items())
 
 
+def require_drawn_alike(one: Training, other: Training) -> None:
+    """What follows draws the same: their random streams have come equally far."""
+    mine, theirs = one.snapshot(), other.snapshot()
+    assert mine.numbers["random"] == theirs.numbers["random"]
+    streams = [name for name in mine.tensors if name.startswith("random.")]
+    assert all(torch.equal(mine.tensors[name], theirs.tensors[name]) for name in streams)
+
+
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_each_goes_its_way_as_if_alone(way: dict[str, Any], make: Make, passes: list[int]) -> None:
     specs = [make(**way, **own) for own in OWN]
@@ -111,9 +119,23 @@ def test_each_goes_its_way_as_if_alone(way: dict[str, Any], make: Make, passes: 
     for one, other in zip(together, begun(specs), strict=True):
         other.run()
         require_alike(one, other)
-        assert one.stream().bit_generator.random_raw(4).tolist() == other.stream().bit_generator.random_raw(4).tolist()
+        require_drawn_alike(one, other)
     assert together[0].steps == 100
     assert together[4].step < 100, "out of patience"
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_on_another_device_too(way: dict[str, Any], make: Make, passes: list[int]) -> None:
+    """Where dropout draws from torch's own stream."""
+    specs = [make(**way, seed=seed, lr=1e-2) for seed in range(2)]
+    together = begun(specs)
+    abreast(together).run()
+    assert set(passes) == {2}
+    for one, other in zip(together, begun(specs), strict=True):
+        other.run()
+        require_alike(one, other)
+        require_drawn_alike(one, other)
 
 
 def test_in_bf16_too(make: Make) -> None:

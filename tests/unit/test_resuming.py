@@ -113,7 +113,7 @@ def _streams(seed: int) -> Any:
     from welltuned.engine import random_state
 
     seed_everything(seed)
-    return random_state(FAST)
+    return random_state(FAST.device)
 
 
 def test_two_trainings_in_turns_do_not_disturb_each_other(tiny: Find) -> None:

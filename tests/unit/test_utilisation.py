@@ -130,11 +130,11 @@ def test_the_head_alone_needs_a_forward_pass_of_all_below(tiny: Find) -> None:
 
 def test_asking_leaves_no_trace(tiny: Find) -> None:
     encoder, split = attached(tiny("bert"), "lora"), of_one_length(tiny("bert"))
-    before, hooks = random_state(PLAIN), [len(one._forward_hooks) for one in encoder.modules()]
+    before, hooks = random_state(PLAIN.device), [len(one._forward_hooks) for one in encoder.modules()]
     utilisation.needed(encoder, split, PLAIN)
     utilisation._fastest.cache_clear()
     utilisation.ceiling(PLAIN)
-    after = random_state(PLAIN)
+    after = random_state(PLAIN.device)
     assert torch.equal(before[0]["torch"], after[0]["torch"])
     assert before[1] == after[1]
     assert encoder.training

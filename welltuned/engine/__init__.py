@@ -8,35 +8,28 @@ extension points only, and the mathematics stays the same (on a CPU dropout's ra
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
 from welltuned.encoders import Encoder
 from welltuned.engine.allocator import keep_memory
 from welltuned.engine.attention import GROUPED, use_fast_attention
-from welltuned.engine.dropout import (
-    Stream,
-    drawing_from,
-    dropout_state,
-    dropout_stream,
-    restore_dropout,
-    seed_dropout,
-    use_byte_dropout,
-)
+from welltuned.engine.dropout import use_byte_dropout, use_dropout_by_part
 from welltuned.engine.precision import bf16_is_faster
 from welltuned.engine.states import hand_on_in_bf16
+from welltuned.engine.streams import RandomState, Stream, random_state, restore_random, seed_everything, stream_of
 from welltuned.engine.varlen import UNPADDED, use_varlen_attention
 from welltuned.errors import UsageError
 from welltuned.spec import ComputeSpec
 
 __all__ = [
-    "Compute", "Stream", "drawing_from", "dropout_state", "dropout_stream", "prepare", "random_state", "resolve",
-    "restore_random", "seed_everything", "settle",
+    "Compute", "RandomState", "Stream", "prepare", "random_state", "resolve", "restore_random", "seed_everything",
+    "settle", "stream_of",
 ]  # fmt: skip
 
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -45,6 +38,9 @@ _Model = TypeVar("_Model", bound=nn.Module)
 TOKENS_AT_ONCE = 3072
 """The most tokens in fp32 that go through at once on a CPU. A third less fills its caches: twice as many go through no
 faster, and take more memory."""
+TOKENS_TOGETHER = 16_384
+"""The most tokens of several trainings that go through together on a GPU. Reckoned and not measured: on a twelfth of
+them a GPU is done before the next work is handed to it, so that the passes of several cost little more than one's."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,13 @@ class Compute:
         if self.engine == "plain" or self.device.type != "cpu":
             return None
         return 2 * TOKENS_AT_ONCE if self.precision == "bf16" else TOKENS_AT_ONCE  # as many bytes
+
+    @property
+    def tokens_together(self) -> int:
+        """The most tokens of several trainings that go through together; 0 where they do not."""
+        if self.engine == "plain":
+            return 0
+        return self.tokens_at_once or TOKENS_TOGETHER
 
 
 def resolve(spec: ComputeSpec) -> Compute:
@@ -125,6 +128,7 @@ def prepare(encoder: _Model, compute: Compute) -> _Model:
     if compute.device.type != "cpu":
         if isinstance(encoder, Encoder) and use_varlen_attention(backbone):
             encoder.end_to_end = UNPADDED
+            use_dropout_by_part(encoder)
         return encoder
     keep_memory()
     if use_fast_attention(backbone) and isinstance(encoder, Encoder):
@@ -133,25 +137,3 @@ def prepare(encoder: _Model, compute: Compute) -> _Model:
     if compute.precision == "bf16" and hasattr(encoder, "blocks"):
         hand_on_in_bf16(cast(nn.ModuleList, encoder.blocks))
     return encoder
-
-
-def seed_everything(seed: int) -> None:
-    """Seed initialisation, torch's dropout and the byte dropout; the data order has its own seed."""
-    torch.manual_seed(seed)
-    seed_dropout(seed)
-
-
-def random_state(compute: Compute) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Where the random streams stand that :func:`seed_everything` seeded: tensors of bytes, and plain numbers."""
-    tensors = {"torch": torch.get_rng_state()}
-    if compute.device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(compute.device)
-    return tensors, {"dropout": dropout_state()}
-
-
-def restore_random(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], compute: Compute) -> None:
-    """Let the random streams go on from where :func:`random_state` found them."""
-    torch.set_rng_state(tensors["torch"].cpu())
-    restore_dropout(numbers["dropout"])
-    if compute.device.type == "cuda" and "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["cuda"].cpu(), compute.device)

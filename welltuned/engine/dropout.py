@@ -118,11 +118,28 @@ class ByteDropout(nn.Dropout):
         return by_part(lambda _, x: byte_dropout(x, self.p), input) if self.training else input
 
 
+class DropoutByPart(nn.Dropout):
+    """``nn.Dropout`` that does the rows of each training for itself, where those of several stand end to end."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any shape in, the same shape out."""
+        return by_part(lambda _, x: super(DropoutByPart, self).forward(x), input) if self.training else input
+
+
 def use_byte_dropout(model: nn.Module) -> None:
     """Swap every ``nn.Dropout`` of a model for :class:`ByteDropout`, its mode and rate kept."""
+    _swap(model, ByteDropout)
+
+
+def use_dropout_by_part(model: nn.Module) -> None:
+    """Swap every ``nn.Dropout`` of a model for :class:`DropoutByPart`, its mode and rate kept."""
+    _swap(model, DropoutByPart)
+
+
+def _swap(model: nn.Module, kind: type[nn.Dropout]) -> None:
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
-                swapped = ByteDropout(child.p)
+                swapped = kind(child.p)
                 swapped.training = child.training
                 setattr(module, name, swapped)

@@ -24,7 +24,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from welltuned.joined import EndToEnd, Layout, current
+from welltuned.joined import EndToEnd, Layout, by_part, current
 
 NAME = "welltuned_varlen"
 USUAL = "sdpa"
@@ -130,15 +130,26 @@ def attention(
         usual = AttentionInterface()[USUAL]
         found = usual(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **given)
         return cast(tuple[Tensor, None], found)
-    assert isinstance(layout, Unpadded)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     rate = dropout if module.training else 0.0
-    query, key, value = (_as_autocast_wants(one) for one in (query, key, value))
+
+    def of_part(_: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return _attention(query, key, value, attention_mask, rate, scale)
+
+    return by_part(of_part, *(_as_autocast_wants(one) for one in (query, key, value)), dim=2), None
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, rate: float, scale: float
+) -> Tensor:
+    """:func:`attention` of a batch, or of one training's rows among those of several."""
+    layout = current()
+    assert isinstance(layout, Unpadded)
     kernel = None if attention_mask is not None else kernel_for(query.device, query.dtype, query.shape[-1])
     if kernel is None:
-        return _padded(query, key, value, attention_mask, layout, rate, scale), None
+        return _padded(query, key, value, attention_mask, layout, rate, scale)
     q, k, v = (one[0].transpose(0, 1) for one in (query, key, value))  # [N, h, d/h]
-    return kernel(q, k, v, layout.bounds(query.device), max(layout.segments), rate, scale).unsqueeze(0), None
+    return kernel(q, k, v, layout.bounds(query.device), max(layout.segments), rate, scale).unsqueeze(0)
 
 
 def _as_autocast_wants(tensor: Tensor) -> Tensor:

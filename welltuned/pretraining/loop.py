@@ -89,7 +89,7 @@ class Pretraining:
         self.curve: list[StepRow] = []
         self.incidents: list[Incident] = []
         seed_everything(self.spec.seed)
-        self._streams = random_state(compute)
+        self._streams = random_state(compute.device)
         self._optimizer = adamw(model, self.spec, compute)
         self._factor = rate(self.spec, self.spec.steps)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -123,7 +123,7 @@ class Pretraining:
             DivergedError: a loss or gradient is not finite; weights and state are those before that step.
         """
         goal = self.steps if until is None else min(until, self.steps)
-        restore_random(*self._streams, self.compute)
+        restore_random(*self._streams, self.compute.device)
         if not self._announced:
             self.observer.stage("pretraining", (self.steps - self.step) * self.spec.batch_size)
             self._announced = True
@@ -152,7 +152,7 @@ class Pretraining:
         self._totals["loss"] += loss * labels
         self._totals["tokens"] += labels
         self.step += 1
-        self._streams = random_state(self.compute)
+        self._streams = random_state(self.compute.device)
         self.observer.advance(spec.batch_size)
         self._totals["seconds"] += time.perf_counter() - started
 
@@ -180,7 +180,7 @@ class Pretraining:
     def _begin_anew(self, rows: int, told: str) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         self._shrink("pretraining", rows, told)
-        restore_random(*self._streams, self.compute)
+        restore_random(*self._streams, self.compute.device)
 
     def _shrink(self, during: str, rows: int, told: str) -> None:
         """Do with half the rows at once from here on."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from welltuned.batches import Ints
 from welltuned.encoders import Encoder
-from welltuned.engine import Stream, drawing_from
+from welltuned.engine import Stream
 from welltuned.errors import DivergedError
 from welltuned.fit import scored
 from welltuned.joined import Part, by_part
@@ -121,7 +121,7 @@ class Abreast(Company):
     def _passes(self, rows: Mapping[int, Ints], most: int) -> list[list[int]]:
         """The trainings in order, so many in a pass as have tokens for one together."""
         found: list[list[int]] = []
-        limit, room = self._compute.tokens_at_once or 0, 0
+        limit, room = self._compute.tokens_together, 0
         for at, own in rows.items():
             tokens = len(own) * self._carrier.prompt_length + int(self.trainings[at].train.lengths[own].sum())
             if not found or tokens > room or len(found[-1]) == most:
@@ -135,11 +135,11 @@ class Abreast(Company):
         """Forward and backward for some trainings; of each what :func:`scored` finds."""
         if len(places) == 1:
             (at,) = places
-            with drawing_from(self._streams[at]):
+            with self._streams[at].drawing():
                 return [(at, self.trainings[at].gradients(rows[at]))]
         trainings = [self.trainings[at] for at in places]
         batches = [self.trainings[at].train.batch(rows[at]).to(self._compute.device) for at in places]
-        alone = [partial(drawing_from, self._streams[at]) for at in places]
+        alone = [self._streams[at].drawing for at in places]
         losses, found = [], []
         with self._parts_of(places), self._compute.arithmetic():
             readings = [one.encoder.reading(batch) for one, batch in zip(trainings, batches, strict=True)]

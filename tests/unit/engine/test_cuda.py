@@ -21,8 +21,10 @@ from welltuned.gathering import train_together
 from welltuned.memory import longest_batch, measure_step
 from welltuned.plan import candidate
 from welltuned.pretrained import Pretrained
+from welltuned.progress import Observer
 from welltuned.run import run, trial
 from welltuned.spec import ComputeSpec, DataSpec, ModelSpec, TrainSpec
+from welltuned.together import Abreast, share_frozen
 from welltuned.train import Training
 from welltuned.utilisation import ceiling, needed
 from welltuned.workbench import Workbench
@@ -169,3 +171,17 @@ def test_heads_train_together_as_alone(
         np.testing.assert_allclose(
             [row.train_loss for row in mine.curve], [row.train_loss for row in alone.curve], rtol=0, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("method", ["lora", "prefix"])
+def test_runs_share_passes_as_alone(method: str, tiny: Find) -> None:
+    """Dropout and all, of which each draws from a stream of its own."""
+    compute = Compute(torch.device(KIND), "fp32", "fast")
+    together, alone = ([begun(tiny("bert"), method, compute) for _ in range(2)] for _ in range(2))
+    for one in together:
+        share_frozen(one.encoder, together[0].encoder)
+    Abreast(together, Observer()).run()
+    for mine, other in zip(together, alone, strict=True):
+        other.run()
+        losses = [[row.train_loss for row in one.curve] for one in (mine, other)]
+        np.testing.assert_allclose(*losses, rtol=0, atol=1e-4)

@@ -5,7 +5,6 @@ The device is simulated; what only a GPU has (its kernels, bf16 autocast, its ow
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from conformance.contract import PLAIN, snapshot, tiny_spec
 from families import FAMILIES, write_examples
 from simulated import DEVICE, at_hand
 
-from welltuned import engine, gathering, methods, utilisation
+from welltuned import gathering, methods
 from welltuned.engine import Compute
 from welltuned.gathering import train_together
 from welltuned.plan import candidate
@@ -74,24 +73,12 @@ def plan(tmp_path: Path, model_folder: Callable[[str], Path]) -> tuple[DataSpec,
     return DataSpec(source=str(rows)), ModelSpec(name=str(model_folder("bert")), max_length=40)
 
 
-@pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks where to compute is sent there."""
-    asked = engine.resolve
-    for module in list(sys.modules.values()):
-        if vars(module).get("resolve") is asked:
-            monkeypatch.setattr(module, "resolve", lambda _: FAST)
-    monkeypatch.setattr(utilisation, "ceiling", lambda _: 1e9)  # has a random stream of the device
-
-
-@pytest.mark.usefixtures("elsewhere")
 @pytest.mark.parametrize("method", methods.names())
-def test_a_whole_run(method: str, plan: tuple[DataSpec, ModelSpec], tmp_path: Path) -> None:
+def test_a_whole_run(method: str, plan: tuple[DataSpec, ModelSpec], tmp_path: Path, elsewhere: list[str]) -> None:
     tiny = "".join(f":{field}={value}" for field, value in methods.find(method).tiny.items())
     spec = candidate(method + tiny, {"batch_size": 8, "epochs": 2}).run(*plan, 0, ComputeSpec(device="cpu"))
-    with at_hand() as reads:
-        record = run(spec, tmp_path / "one", Workbench())
-    assert reads
+    record = run(spec, tmp_path / "one", Workbench())
+    assert elsewhere
     assert len(record.curve) == 2
 
 
@@ -102,12 +89,11 @@ def test_heads_train_together_as_alone(
     monkeypatch.setattr(gathering, "WORTH", 0)
     options, compute = {"batch_size": 8, "epochs": 20}, ComputeSpec(device="cpu")
     specs = [candidate("head", {**options, "lr": lr}).run(*plan, 0, compute) for lr in (1e-3, 1e-2)]
-    with at_hand():
-        bench = Workbench()
-        train_together(specs, tmp_path / "together", bench)
-        together = [trial(spec, tmp_path / "together" / spec.name, bench) for spec in specs]
-        assert steps == []
-        alone = [trial(spec, tmp_path / "alone" / spec.name, Workbench()) for spec in specs]
+    bench = Workbench()
+    train_together(specs, tmp_path / "together", bench)
+    together = [trial(spec, tmp_path / "together" / spec.name, bench) for spec in specs]
+    assert steps == []
+    alone = [trial(spec, tmp_path / "alone" / spec.name, Workbench()) for spec in specs]
     for mine, theirs in zip(together, alone, strict=True):
         losses = [[row.train_loss for row in one.curve] for one in (mine, theirs)]
         np.testing.assert_allclose(*losses, rtol=0, atol=1e-4)

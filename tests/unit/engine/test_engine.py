@@ -135,11 +135,11 @@ def test_random_streams_go_on_where_they_were() -> None:
     seed_everything(3)
     byte_dropout(torch.ones(1001), 0.5)
     torch.rand(7)
-    tensors, numbers = random_state(compute)
+    tensors, numbers = random_state(compute.device)
     numbers = json.loads(json.dumps(numbers))
     expected = torch.rand(100), byte_dropout(torch.ones(1000), 0.5)
     seed_everything(4)
-    restore_random(tensors, numbers, compute)
+    restore_random(tensors, numbers, compute.device)
     assert torch.equal(torch.rand(100), expected[0])
     assert torch.equal(byte_dropout(torch.ones(1000), 0.5), expected[1])
 
