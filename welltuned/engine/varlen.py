@@ -159,18 +159,18 @@ def _as_autocast_wants(tensor: Tensor) -> Tensor:
 
 
 def _padded(
-    query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None, layout: Unpadded, rate: float, scale: float
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, layout: Unpadded, rate: float, scale: float
 ) -> Tensor:
     """Torch's usual attention, rows padded for it: [1, h, N, k] -> [1, N, h, k].
 
     Args:
-        hidden: [1, 1, N, N] or more, where a key is seen that is no padding; of it the first tokens are a row's.
+        mask: [1, 1, T, T], true where a key is seen, padding aside; a row's tokens are its first.
         rate: of dropout.
     """
     longest = -(-max(layout.lengths) // WIDTHS[0]) * WIDTHS[0]
     seen = layout.own(query.device, longest)
-    if hidden is not None:
-        seen = seen & hidden[..., :longest, :longest]
+    if mask is not None:
+        seen = seen & mask[..., :longest, :longest]
     q, k, v = (layout.pad(one.transpose(1, 2), longest).transpose(1, 2) for one in (query, key, value))  # [B, h, T, k]
     out = scaled_dot_product_attention(q, k, v, seen, dropout_p=rate, scale=scale)
     return layout.join(out.transpose(1, 2))
