@@ -417,6 +417,9 @@ def soak(asked: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -
     one, seed, kills, points = Soak(folder, asked.seed), asked.seed, asked.kills, asked.points
     found: dict[str, Any] = {"seed": seed, "random": {}, "points": {}, "disk": {}, "damage": {}}
     started, names = time.perf_counter(), asked.only.split(",") if asked.only else list(one.subjects)
+    disk = [name for name in ("full", "lora") if name in names]
+    if not disk or not set(names) <= set(one.subjects):
+        sys.exit(f"--only {asked.only}: name some of {', '.join(one.subjects)}, full or lora among them")
     for i, name in enumerate(names):
         one.in_peace(name)
         share = kills * (i + 1) // len(names) - kills * i // len(names)
@@ -425,7 +428,6 @@ def soak(asked: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -
     for name in names:
         found["points"][name] = vars(one.kill_at_every_point(name, points))
         tell(f"{name}, at points: {found['points'][name]}")
-    disk = [name for name in ("full", "lora") if name in names]
     for name in disk:
         found["disk"][name] = one.fill_the_disk(name, asked.disk // len(disk))
         tell(f"{name}, disk: {found['disk'][name]}")
