@@ -11,7 +11,7 @@ import pytest
 import torch
 from conformance import contract
 from conformance.contract import PLAIN, snapshot, subject, tiny_spec
-from families import FAMILIES, tokenized, whole, write_examples
+from families import FAMILIES, tokenized, whole
 from torch.nn.functional import cross_entropy
 
 from welltuned import methods
@@ -137,13 +137,6 @@ def test_the_memory_of_a_step_is_measured(tiny: Find) -> None:
     small, large = (measure_step(one.encoder, longest_batch(split, rows), compute) for rows in (4, 16))
     assert small.weights == large.weights > 0
     assert 2 < large.activations / small.activations < 6
-
-
-@pytest.fixture
-def plan(tmp_path: Path, model_folder: Callable[[str], Path]) -> tuple[DataSpec, ModelSpec]:
-    (tmp_path / "rows").mkdir()
-    rows = write_examples(tmp_path / "rows", {"train": 40, "dev": 16, "test": 12})
-    return DataSpec(source=str(rows)), ModelSpec(name=str(model_folder("bert")), max_length=40)
 
 
 @pytest.mark.parametrize("method", methods.names())

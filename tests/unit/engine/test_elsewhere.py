@@ -13,7 +13,7 @@ import pytest
 import torch
 from conformance import contract
 from conformance.contract import PLAIN, snapshot, tiny_spec
-from families import FAMILIES, write_examples
+from families import FAMILIES
 from simulated import DEVICE, at_hand
 
 from welltuned import gathering, methods
@@ -64,13 +64,6 @@ def test_a_state_goes_on_bit_for_bit(tiny: Find) -> None:
         again.run()
         expected = snapshot(whole.encoder)
         assert all(torch.equal(value, expected[name]) for name, value in snapshot(again.encoder).items())
-
-
-@pytest.fixture
-def plan(tmp_path: Path, model_folder: Callable[[str], Path]) -> tuple[DataSpec, ModelSpec]:
-    (tmp_path / "rows").mkdir()
-    rows = write_examples(tmp_path / "rows", {"train": 40, "dev": 16, "test": 12})
-    return DataSpec(source=str(rows)), ModelSpec(name=str(model_folder("bert")), max_length=40)
 
 
 @pytest.mark.parametrize("method", methods.names())
