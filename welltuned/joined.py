@@ -92,6 +92,11 @@ class Layout:
         return cls(tuple(lengths), tuple(stride for one in layouts for stride in one.strides))
 
     @property
+    def longest(self) -> int:
+        """T, that of a batch of these rows: the longest's tokens, filled up as batches are."""
+        return -(-max(self.lengths) // PAD_MULTIPLE) * PAD_MULTIPLE
+
+    @property
     def tokens(self) -> int:
         """N."""
         return sum(self.strides)

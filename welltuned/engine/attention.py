@@ -6,6 +6,7 @@ passes over all weights of all rows many times, and there :mod:`welltuned.engine
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -108,9 +109,20 @@ def mask_of(batch_size: int, q_length: int, kv_length: int, attention_mask: Tens
 
 def use_fast_attention(backbone: PreTrainedModel) -> bool:
     """Let a backbone compute attention this way; False where its family has attention of its own kind."""
+    return let_compute(backbone, NAME, attention, mask_of)
+
+
+def let_compute(
+    backbone: PreTrainedModel, name: str, attention: Callable[..., Any], mask_of: Callable[..., Any]
+) -> bool:
+    """Let a backbone compute attention and its masks by these, under a name with Transformers.
+
+    Returns:
+        False where its family has attention of its own kind; nothing is changed.
+    """
     if not getattr(backbone, "_supports_sdpa", False):
         return False
-    AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, mask_of)
-    backbone.set_attn_implementation(NAME)
+    AttentionInterface.register(name, attention)
+    AttentionMaskInterface.register(name, mask_of)
+    backbone.set_attn_implementation(name)
     return True

@@ -22,8 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.masking_utils import sdpa_mask
 
+from welltuned.engine.attention import let_compute
 from welltuned.joined import EndToEnd, Layout, by_part, current
 
 NAME = "welltuned_varlen"
@@ -89,14 +90,18 @@ class Unpadded(Layout):
 
     def joined(self, batch: Tensor) -> Tensor:
         """[B, T, ...] -> [1, N, ...]; zero behind the last row."""
+        places = self._places(batch.device, batch.shape[1])
         out = batch.new_zeros(1, self.tokens, *batch.shape[2:])
-        out[0, : sum(self.lengths)] = batch.flatten(0, 1)[self._places(batch.device, batch.shape[1])]
+        out[0, : len(places)] = batch.flatten(0, 1)[places]
         return out
 
     def padded(self, joined: Tensor, longest: int) -> Tensor:
         """[1, N, ...] -> [B, T, ...]; zero at a row's padding."""
-        out = joined.new_zeros(len(self.lengths), longest, *joined.shape[2:])
-        out.flatten(0, 1)[self._places(joined.device, longest)] = joined[0, : sum(self.lengths)]
+        out, places = (
+            joined.new_zeros(len(self.lengths), longest, *joined.shape[2:]),
+            self._places(joined.device, longest),
+        )
+        out.flatten(0, 1)[places] = joined[0, : len(places)]
         return out
 
 
@@ -167,11 +172,11 @@ def _padded(
         mask: [1, 1, T, T], true where a key is seen, padding aside; a row's tokens are its first.
         rate: of dropout.
     """
-    longest = -(-max(layout.lengths) // WIDTHS[0]) * WIDTHS[0]
-    seen = layout.own(query.device, longest)
+    tokens = layout.longest
+    seen = layout.own(query.device, tokens)
     if mask is not None:
-        seen = seen & mask[..., :longest, :longest]
-    q, k, v = (layout.pad(one.transpose(1, 2), longest).transpose(1, 2) for one in (query, key, value))  # [B, h, T, k]
+        seen = seen & mask[..., :tokens, :tokens]
+    q, k, v = (layout.pad(one.transpose(1, 2), tokens).transpose(1, 2) for one in (query, key, value))  # [B, h, T, k]
     out = scaled_dot_product_attention(q, k, v, seen, dropout_p=rate, scale=scale)
     return layout.join(out.transpose(1, 2))
 
@@ -246,15 +251,10 @@ def mask_of(batch_size: int, q_length: int, kv_length: int, attention_mask: Tens
     """
     layout = current()
     if layout is not None:
-        q_length = kv_length = -(-max(layout.lengths) // WIDTHS[0]) * WIDTHS[0]
+        q_length = kv_length = layout.longest
     return sdpa_mask(batch_size, q_length, kv_length, attention_mask=attention_mask, **given)
 
 
 def use_varlen_attention(backbone: PreTrainedModel) -> bool:
     """Let a backbone compute attention this way; False where its family has attention of its own kind."""
-    if not getattr(backbone, "_supports_sdpa", False):
-        return False
-    AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, mask_of)
-    backbone.set_attn_implementation(NAME)
-    return True
+    return let_compute(backbone, NAME, attention, mask_of)

@@ -80,11 +80,8 @@ class Company(ABC):
         """
         goal = self.steps if until is None else until
         total = sum(len(self.trainings[at].train) * self.trainings[at].spec.epochs for at in self._active)
-        several = len(self._active) > 1
-        what = (
-            f"training {len(self._active)} {self.what} together" if several else f"training the last of the {self.what}"
-        )
-        self._observer.stage(what, total)
+        which = f"{len(self._active)} {self.what} together" if len(self._active) > 1 else f"the last of the {self.what}"
+        self._observer.stage(f"training {which}", total)
         self._observer.advance(sum(_rows_done(self.trainings[at]) for at in self._active))
         has_worked = False
         while True:

@@ -261,6 +261,19 @@ def test_a_kernel_that_does_its_work_is_trusted(dtype: torch.dtype) -> None:
         assert does_its_work(by_the_book, CPU, dtype, 32)
 
 
+@pytest.mark.parametrize("width", [8, 32, 64, 256])
+def test_a_kernel_may_round_otherwise(width: int) -> None:
+    """One that keeps fp32 until its end, where torch's usual attention rounds in between."""
+
+    def exact(*given: Any) -> Tensor:
+        q, k, v, *others = given
+        return by_the_book(q.float(), k.float(), v.float(), *others).to(q.dtype)
+
+    for seed in range(5):
+        torch.manual_seed(seed)
+        assert does_its_work(exact, CPU, torch.bfloat16, width)
+
+
 def across_rows(*given: Any) -> Tensor:
     q, k, v, bounds, _, rate, scale = given
     return by_the_book(q, k, v, bounds[[0, -1]], q.shape[0], rate, scale)
