@@ -2,13 +2,13 @@
 
 Its tensors keep their numbers in main memory, out of reach: an operation on tensors of both devices is an error, as it
 is with a GPU, and each time numbers are read from it, which a GPU would have to be waited for, is noted. All operations
-are those of the CPU, so results are the same to the last bit.
+are those of the CPU, so results are the same to the last bit, but for what is drawn: it has a stream of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -24,9 +24,10 @@ MOVES = (aten._to_copy.default, aten.copy_.default)
 
 
 class _Backend(_DummyBackendModule):
-    """What torch asks of a device's module; dropout draws from the CPU's stream."""
+    """What torch asks of a device's module; it has a random stream of its own."""
 
     present = False
+    stream = torch.Generator().get_state()
 
     def is_available(self) -> bool:
         return self.present
@@ -35,16 +36,20 @@ class _Backend(_DummyBackendModule):
         return int(self.present)
 
     def get_rng_state(self, _: Any = None) -> Tensor:
-        return torch.empty(0)
+        return self.stream.clone()
 
-    def set_rng_state(self, *_: Any) -> None:
-        pass
+    def set_rng_state(self, state: Tensor, _: Any = None) -> None:
+        self.stream = state.clone()
+
+    def manual_seed_all(self, seed: int) -> None:
+        self.stream = torch.Generator().manual_seed(seed).get_state()
 
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.bfloat16]
 
 
-_setup_privateuseone_for_python_backend(NAME, _Backend())
+_backend = _Backend()
+_setup_privateuseone_for_python_backend(NAME, _backend)
 DEVICE = torch.device(NAME, 0)
 
 
@@ -85,12 +90,12 @@ class _Everywhere(TorchDispatchMode):
 def at_hand() -> Iterator[list[str]]:
     """Within this block there is such a device; gives how numbers are read from it meanwhile."""
     There.reads.clear()
-    _Backend.present = True
+    _backend.present = True
     try:
         with _Everywhere():
             yield There.reads
     finally:
-        _Backend.present = False
+        _backend.present = False
 
 
 def _is_there(device: Any) -> bool:
@@ -116,7 +121,21 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             return found
         return known[id(found)] if id(found) in known else There(found)
 
-    return tree_map(back, func(*plain_args, **plain_kwargs))
+    with _own_stream() if stays and torch.Tag.nondeterministic_seeded in func.tags else nullcontext():
+        found = func(*plain_args, **plain_kwargs)
+    return tree_map(back, found)
+
+
+@contextmanager
+def _own_stream() -> Iterator[None]:
+    """Within this block draws are of the device's stream, and go on there."""
+    before = torch.get_rng_state()
+    torch.set_rng_state(_backend.stream)
+    try:
+        yield
+    finally:
+        _backend.stream = torch.get_rng_state()
+        torch.set_rng_state(before)
 
 
 def _plain(one: Any) -> Any:

@@ -29,8 +29,8 @@ def seed_everything(seed: int) -> None:
 def random_state(device: torch.device) -> RandomState:
     """Where the streams stand that :func:`seed_everything` seeded."""
     tensors = {TORCH: torch.get_rng_state()}
-    if device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(device)
+    if device.type != "cpu":
+        tensors[device.type] = torch.get_device_module(device).get_rng_state(device)
     return tensors, {BYTES: dropout_state()}
 
 
@@ -38,8 +38,8 @@ def restore_random(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], de
     """Let the streams go on from where :func:`random_state` found them."""
     torch.set_rng_state(tensors[TORCH].cpu())
     restore_dropout(numbers[BYTES])
-    if device.type == "cuda" and "cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["cuda"].cpu(), device)
+    if device.type in tensors:
+        torch.get_device_module(device).set_rng_state(tensors[device.type].cpu(), device)
 
 
 class Stream(Protocol):
@@ -70,27 +70,18 @@ class _OfBytes:
 
 class _OfDevice:
     def __init__(self, state: RandomState, device: torch.device) -> None:
-        self._device, self._name = device, "cuda" if device.type == "cuda" else TORCH
-        self._tensor = state[0][self._name].cpu()
+        self._device, self._module = device, torch.get_device_module(device)
+        self._tensor = state[0][device.type].cpu()
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        before = self._standing()
-        self._stand(self._tensor)
+        before = self._module.get_rng_state(self._device)
+        self._module.set_rng_state(self._tensor, self._device)
         try:
             yield
         finally:
-            self._tensor = self._standing()
-            self._stand(before)
-
-    def _standing(self) -> Tensor:
-        return torch.cuda.get_rng_state(self._device) if self._name == "cuda" else torch.get_rng_state()
-
-    def _stand(self, tensor: Tensor) -> None:
-        if self._name == "cuda":
-            torch.cuda.set_rng_state(tensor, self._device)
-        else:
-            torch.set_rng_state(tensor)
+            self._tensor = self._module.get_rng_state(self._device)
+            self._module.set_rng_state(before, self._device)
 
     def in_place(self, state: RandomState) -> RandomState:
-        return {**state[0], self._name: self._tensor}, state[1]
+        return {**state[0], self._device.type: self._tensor}, state[1]

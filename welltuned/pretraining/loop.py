@@ -254,7 +254,8 @@ class Pretraining:
         tensors, numbers = state.tensors, state.numbers
         put_trained_back(tensors, self.model, self._optimizer)
         self._optimizer.zero_grad(set_to_none=True)
-        streams = {name: tensors[f"random.{name}"] for name in ("torch", "cuda") if f"random.{name}" in tensors}
+        prefix = "random."
+        streams = {name.removeprefix(prefix): one for name, one in tensors.items() if name.startswith(prefix)}
         self._streams = streams, numbers["random"]
         self.step, self._totals, self.scale = numbers["step"], dict(numbers["totals"]), numbers["scale"]
         self._at_once = dict(numbers["at_once"])
